@@ -1,0 +1,46 @@
+# Shardmill. `make` alone prints the targets; every target that needs the environment sets it up first.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo mix check format test bench package clean
+
+PYTHON ?= python3
+ROOT ?= data
+BIN := .venv/bin
+SETUP := .venv/.done
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## .venv with pinned versions, and Java where there is none
+
+$(SETUP): pyproject.toml constraints.txt .ci/setup
+	@PYTHON="$(PYTHON)" bash .ci/setup
+
+demo: $(SETUP) ## gather text of this machine, prepare the mix `demo`, train on it, stop, resume, compare
+	@$(BIN)/python examples/gather.py --to data/raw
+	@$(BIN)/python jobs/mix.py --mix demo --root "$(ROOT)"
+	@$(BIN)/python examples/prove_resume.py --mix "$(ROOT)/mixes/demo"
+
+mix: $(SETUP) ## MIX=<name in mixes/ or path of a recipe> ROOT=<folder or URL>: make a mix, whatever is missing of it
+	@test -n "$(MIX)" || { echo "which mix? make mix MIX=demo, or MIX=path/to/recipe.yaml; recipes here: $(notdir $(basename $(wildcard mixes/*.yaml)))"; exit 2; }
+	@$(BIN)/python jobs/mix.py --mix "$(MIX)" --root "$(ROOT)"
+
+check: $(SETUP) ## formatting, lint, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(SETUP) ## rewrite what `make check` says of formatting and lint
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+test: $(SETUP) ## all tests
+	@$(BIN)/python -m pytest
+
+bench: $(SETUP) ## side by side with the peers
+	@$(BIN)/python -m bench
+
+package: $(SETUP) ## the wheel, in dist/
+	@$(BIN)/pip wheel -q --no-deps --wheel-dir dist .
+
+clean: ## remove the environment and caches (not data/)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
