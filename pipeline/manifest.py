@@ -1,0 +1,201 @@
+"""What a finished dataset says of itself: `_manifest.json`, published last, and the only door for readers.
+
+A dataset lies at `ROOT/<stage>/<source>/<fingerprint>/`. Each attempt at making it writes to a folder of its own below;
+the manifest names the attempt that counts and lists every file of it with size and xxh3-64. Readers open listed files
+only, so a killed run, a late task or a speculative copy can never add a row.
+"""
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline import storage
+
+MANIFEST = "_manifest.json"
+SWEEP_AFTER_SECONDS = 24 * 3600  # attempts younger than this may belong to a run that is still going on
+
+
+class MissingDatasetError(ValueError):
+    """A dataset that a stage needs has not been made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """One file of a dataset. `path` is below the attempt's folder; `table` names the table (or role) it belongs to."""
+
+    table: str
+    path: str
+    bytes: int
+    xxh3: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What a dataset is to be made of. Equal specs are the same dataset, whoever makes it, wherever it lies.
+
+    `version` is the stage's version number in code: it goes up when the same inputs and parameters give other bytes.
+    `inputs` are fingerprints (or, for raw files, content digests), `parameters` plain JSON values.
+    """
+
+    stage: str
+    source: str
+    version: int
+    inputs: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits: the first half of the sha256 of the canonical JSON."""
+        return digest(asdict(self))
+
+    def url(self, root: str) -> str:
+        """The dataset's folder below `root`."""
+        return storage.join(root, self.stage, self.source, self.fingerprint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A finished dataset. `counts` balance (see each stage); `report` is what a person wants to see of it.
+
+    `made` tells when and with which versions of the libraries: the only part that differs between equal datasets.
+    """
+
+    stage: str
+    source: str
+    version: int
+    fingerprint: str
+    inputs: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    attempt: str
+    files: tuple[File, ...]
+    counts: Mapping[str, Any]
+    report: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A finished dataset and where it lies."""
+
+    url: str
+    manifest: Manifest
+
+    def files(self, table: str) -> list[File]:
+        """The listed files of one table, in the manifest's order."""
+        return [file for file in self.manifest.files if file.table == table]
+
+    def file_url(self, file: File) -> str:
+        """Where a listed file lies."""
+        return storage.join(self.url, self.manifest.attempt, file.path)
+
+    def urls(self, table: str) -> list[str]:
+        """Where the files of one table lie."""
+        return [self.file_url(file) for file in self.files(table)]
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no white space: one text for equal values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(value: Any) -> str:
+    """32 hexadecimal digits: the first half of the sha256 of `value`'s canonical JSON."""
+    return hashlib.sha256(canonical(value)).hexdigest()[:32]
+
+
+def find(url: str) -> Dataset | None:
+    """The finished dataset at `url`, or None where no manifest has been published."""
+    try:
+        text = storage.read(storage.join(url, MANIFEST))
+    except FileNotFoundError:
+        return None
+    return Dataset(url=storage.normalise(url), manifest=parse(text, url))
+
+
+def load(url: str) -> Dataset:
+    """The finished dataset at `url`; `MissingDatasetError` where there is none."""
+    dataset = find(url)
+    if dataset is None:
+        raise MissingDatasetError(f"{url} holds no finished dataset (no {MANIFEST}); run the stage that makes it")
+    return dataset
+
+
+def parse(text: bytes, where: str) -> Manifest:
+    """A manifest from its JSON; a `ValueError` that names `where` if it is not one."""
+    try:
+        fields = json.loads(text)
+        files = tuple(File(**file) for file in fields.pop("files"))
+        for file in files:
+            check_name(file.path)
+        check_name(fields["attempt"])
+        return Manifest(files=files, **fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{where}/{MANIFEST} is not a manifest of this project: {error}") from error
+
+
+def check_name(path: str) -> None:
+    """Refuse a listed name that leaves the dataset's folder."""
+    if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"the file name {path!r} leaves the dataset's folder")
+
+
+def new_attempt() -> str:
+    """A folder name for one attempt: unique, and sorting by time."""
+    return f"attempt-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+
+
+def publish(
+    root: str,
+    spec: Spec,
+    *,
+    attempt: str,
+    files: Iterable[File],
+    counts: Mapping[str, Any],
+    report: Mapping[str, Any] | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Publish an attempt as the dataset. Where another run was first, its dataset stays, this attempt goes, and that
+    dataset is returned: both hold the same rows."""
+    url = spec.url(root)
+    manifest = Manifest(
+        stage=spec.stage,
+        source=spec.source,
+        version=spec.version,
+        fingerprint=spec.fingerprint,
+        inputs=spec.inputs,
+        parameters=spec.parameters,
+        attempt=attempt,
+        files=tuple(sorted(files, key=lambda file: (file.table, file.path))),
+        counts=dict(counts),  # asdict cannot copy a Counter
+        report=report or {},
+        made=made or {},
+    )
+    text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
+    if not storage.publish_once(storage.join(url, MANIFEST), text):
+        storage.remove_tree(storage.join(url, attempt))
+    return load(url)
+
+
+def sweep(url: str, now_seconds: float | None = None) -> list[str]:
+    """Delete attempts below a dataset's folder that no manifest lists and that are older than a day; their names."""
+    dataset = find(url)
+    kept = dataset.manifest.attempt if dataset else None
+    now = time.time() if now_seconds is None else now_seconds
+    names = {info.path.split("/", 1)[0] for info in storage.list_files(url) if "/" in info.path}
+    old = sorted(name for name in names if name != kept and now - _started(name) > SWEEP_AFTER_SECONDS)
+    for name in old:
+        storage.remove_tree(storage.join(url, name))
+    return old
+
+
+def _started(attempt: str) -> float:
+    """When an attempt's folder was named, in seconds since 1970 (UTC); names of other kinds count as new."""
+    try:
+        return time.mktime(time.strptime(attempt.split("-")[1], "%Y%m%dT%H%M%S")) - time.timezone
+    except (IndexError, ValueError):
+        return float("inf")

@@ -1,0 +1,174 @@
+"""The one door to files and object stores: list, read, read a range, publish atomically.
+
+A URL is a local path or anything that fsspec opens (`s3://bucket/key`, `gs://`, `memory://`, …); `s3a://` is taken as
+`s3://`, so that Spark's and our addresses are one. `options` are fsspec's storage options of that file system. Nothing
+is ever rewritten in place: a name that has been published keeps its bytes.
+"""
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from fsspec.core import url_to_fs
+from fsspec.spec import AbstractFileSystem
+
+Options = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileInfo:
+    """A listed file: `path` below the listed folder ("/" between parts), its size, a `stamp` that changes with it."""
+
+    path: str
+    bytes: int
+    stamp: str
+
+
+def normalise(url: str) -> str:
+    """The one spelling of a URL: `s3a://` becomes `s3://`, a trailing slash goes."""
+    if url.startswith("s3a://"):
+        url = "s3://" + url[len("s3a://") :]
+    return url.rstrip("/") or "/"
+
+
+def join(base: str, *parts: str) -> str:
+    """`base` and the relative `parts` with single slashes between."""
+    return "/".join([normalise(base), *(part.strip("/") for part in parts)])
+
+
+def is_local(url: str) -> bool:
+    """Whether the URL is a path of this machine."""
+    return "://" not in url or url.startswith("file://")
+
+
+def local_path(url: str) -> Path:
+    """The path behind a local URL."""
+    if not is_local(url):
+        raise ValueError(f"{url} is not on this machine's disk")
+    return Path(url.removeprefix("file://"))
+
+
+def exists(url: str, options: Options = None) -> bool:
+    """Whether there is a file (or folder) at `url`."""
+    fs, path = _open_fs(url, options)
+    return bool(fs.exists(path))
+
+
+def list_files(base: str, options: Options = None) -> list[FileInfo]:
+    """All files below the folder `base`, sorted by path; an absent folder has none.
+
+    `stamp` is the ETag where the store has one, else modification time and size.
+    """
+    fs, root = _open_fs(base, options)
+    fs.invalidate_cache()
+    found: dict[str, dict[str, Any]] = fs.find(root, detail=True) if fs.exists(root) else {}
+    prefix = fs._strip_protocol(root).rstrip("/") + "/"
+    infos = [
+        FileInfo(path=name.removeprefix(prefix), bytes=int(info["size"]), stamp=_stamp(info))
+        for name, info in found.items()
+    ]
+    return sorted(infos, key=lambda info: info.path)
+
+
+def open_input(url: str, options: Options = None) -> BinaryIO:
+    """The file as a binary stream that can seek."""
+    fs, path = _open_fs(url, options)
+    return cast(BinaryIO, fs.open(path, "rb"))
+
+
+def read(url: str, options: Options = None) -> bytes:
+    """All bytes of a file; `FileNotFoundError` where there is none."""
+    fs, path = _open_fs(url, options)
+    return bytes(fs.cat_file(path))
+
+
+def read_range(url: str, start: int, stop: int, options: Options = None) -> bytes:
+    """Bytes [start, stop) of a file."""
+    fs, path = _open_fs(url, options)
+    return bytes(fs.cat_file(path, start=start, end=stop))
+
+
+def write(url: str, data: bytes | memoryview, options: Options = None) -> None:
+    """Put `data` at `url` as a whole: readers see nothing or all of it (a rename on local disks, one PUT elsewhere)."""
+    if is_local(url):
+        temporary = _write_beside(local_path(url), data)
+        temporary.replace(local_path(url))
+    else:
+        fs, path = _open_fs(url, options)
+        fs.pipe_file(path, bytes(data))
+
+
+def publish_once(url: str, data: bytes, options: Options = None) -> bool:
+    """Put `data` at `url` unless something is there already; True if these bytes are the published ones.
+
+    On local disks exactly one of several publishers wins (a hard link fails where the name exists). Object stores are
+    looked at first and then written by one PUT: two publishers in the same instant may both be told that they won,
+    and the later one's bytes stay; each of them is whole.
+    """
+    if not is_local(url):
+        if exists(url, options):
+            return False
+        write(url, data, options)
+        return True
+    target = local_path(url)
+    temporary = _write_beside(target, data)
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def remove(url: str, options: Options = None) -> None:
+    """Delete one file; nothing happens where there is none."""
+    fs, path = _open_fs(url, options)
+    if fs.exists(path):
+        fs.rm_file(path)
+
+
+def remove_tree(url: str, options: Options = None) -> None:
+    """Delete a folder and all below it; nothing happens where there is none."""
+    fs, path = _open_fs(url, options)
+    if fs.exists(path):
+        fs.rm(path, recursive=True)
+
+
+def _write_beside(target: Path, data: bytes | memoryview) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def _stamp(info: dict[str, Any]) -> str:
+    etag = info.get("ETag") or info.get("etag")
+    if etag:
+        return str(etag).strip('"')
+    changed = info.get("mtime") or info.get("LastModified") or info.get("updated") or info.get("created") or ""
+    return f"{changed}-{info['size']}"
+
+
+@lru_cache(maxsize=64)
+def _cached_fs(url_head: str, options: tuple[tuple[str, Any], ...]) -> AbstractFileSystem:
+    fs, _ = url_to_fs(url_head, **dict(options))
+    return fs
+
+
+def _open_fs(url: str, options: Options) -> tuple[AbstractFileSystem, str]:
+    url = normalise(url)
+    if options:
+        fs, path = url_to_fs(url, **options)
+        return fs, str(path)
+    scheme, found, rest = url.partition("://")
+    head = f"{scheme}://{rest.split('/', 1)[0]}" if found else "/"
+    fs = _cached_fs(head, ())
+    return fs, str(fs._strip_protocol(url))

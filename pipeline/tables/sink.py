@@ -1,0 +1,125 @@
+"""What one task writes: rows of several tables, into files of its own, with counts."""
+
+import io
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from pipeline import schema, storage
+from pipeline.manifest import File
+
+FILE_BYTES = 64 * 2**20  # uncompressed; a file is what one task of the next stage reads
+ROW_GROUP_BYTES = 8 * 2**20  # uncompressed; what a reader holds at once
+
+
+@dataclass
+class _Part:
+    """A Parquet file that is being filled in memory."""
+
+    buffer: io.BytesIO
+    writer: pq.ParquetWriter
+    waiting: list[pa.RecordBatch] = field(default_factory=list)
+    waiting_bytes: int = 0
+    n_bytes: int = 0
+    n_rows: int = 0
+
+
+class Sink:
+    """Writes tables of `stage` below `attempt_url`. Files are named by `task` (the partition's number), so that their
+    order follows from the data, and by a random part, so that two tries of a task never share a name."""
+
+    def __init__(self, stage: str, attempt_url: str, task: int) -> None:
+        self.attempt_url = attempt_url
+        self.files: list[File] = []
+        self.counts: Counter[str] = Counter()
+        self._stage = stage
+        self._name = f"part-{task:06d}-{uuid.uuid4().hex[:12]}"
+        self._parts: dict[str, _Part] = {}
+        self._numbers: Counter[str] = Counter()
+
+    def __enter__(self) -> "Sink":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            for table in list(self._parts):
+                self._finish(table)
+
+    def write(self, table: str, rows: pa.RecordBatch | Mapping[str, object]) -> None:
+        """Add rows to a table; columns are checked against the stage's schema."""
+        wanted = schema.arrow(self._stage, table)
+        if not isinstance(rows, pa.RecordBatch):
+            columns = [
+                value if isinstance(value, pa.Array) else pa.array(value, type=wanted.field(name).type)
+                for name, value in rows.items()
+            ]
+            rows = pa.record_batch(columns, names=list(rows))
+        batch = schema.conform(rows, wanted, f"{self._stage}.{table}")
+        if batch.num_rows == 0:
+            return
+        for piece in _pieces(batch):
+            part = self._parts.get(table) or self._start(table, wanted)
+            part.waiting.append(piece)
+            part.waiting_bytes += piece.nbytes
+            part.n_bytes += piece.nbytes
+            part.n_rows += piece.num_rows
+            if part.waiting_bytes >= ROW_GROUP_BYTES:
+                _flush(part, wanted)
+            if part.n_bytes >= FILE_BYTES:
+                self._finish(table)
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add `n` to a count; counts of all accepted tasks are summed."""
+        self.counts[name] += int(n)
+
+    def put(self, table: str, path: str, data: bytes | memoryview, n_rows: int) -> None:
+        """Write a whole file that is not a Parquet table, under a name that follows from the data."""
+        storage.write(storage.join(self.attempt_url, path), data)
+        self.files.append(
+            File(table=table, path=path, bytes=len(data), xxh3=xxhash.xxh3_64_hexdigest(data), rows=n_rows)
+        )
+
+    def _start(self, table: str, wanted: pa.Schema) -> _Part:
+        buffer = io.BytesIO()
+        part = _Part(buffer, pq.ParquetWriter(buffer, wanted, compression="zstd", compression_level=1))
+        self._parts[table] = part
+        return part
+
+    def _finish(self, table: str) -> None:
+        part = self._parts.pop(table)
+        _flush(part, schema.arrow(self._stage, table))
+        part.writer.close()
+        number = self._numbers[table]
+        self._numbers[table] += 1
+        self.put(table, f"{table}/{self._name}-{number:04d}.parquet", part.buffer.getvalue(), part.n_rows)
+
+
+def _flush(part: _Part, wanted: pa.Schema) -> None:
+    if part.waiting:
+        table = pa.Table.from_batches(part.waiting, wanted)
+        part.writer.write_table(table, row_group_size=max(1, table.num_rows))
+        part.waiting, part.waiting_bytes = [], 0
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in slices of about ROW_GROUP_BYTES, so that files and row groups keep their size."""
+    n = max(1, -(-batch.nbytes // ROW_GROUP_BYTES))
+    step = max(1, -(-batch.num_rows // n))
+    for start in range(0, batch.num_rows, step):
+        yield batch.slice(start, step)
+
+
+def read_batches(url: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of one Parquet file, a row group at a time."""
+    with storage.open_input(url) as stream:
+        file = pq.ParquetFile(stream)
+        for group in range(file.metadata.num_row_groups):
+            yield from file.read_row_group(group, columns=columns).to_batches()

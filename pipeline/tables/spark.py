@@ -1,0 +1,122 @@
+"""Spark as the scheduler of tasks that read listed files and write tables: one partition a task, receipts as result."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TypeVar
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from pipeline import schema
+from pipeline.manifest import Dataset, File
+from pipeline.tables.sink import Sink, read_batches
+
+RECEIPT = pa.schema([pa.field("task", pa.int64()), pa.field("receipt", pa.string())])
+
+Task = TypeVar("Task")
+Batches = Iterator[pa.RecordBatch]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What one accepted task wrote: its number, its files, its counts."""
+
+    task: int
+    files: tuple[File, ...]
+    counts: Counter[str]
+
+
+def run_tasks(
+    spark: SparkSession, tasks: Sequence[Task], work: Callable[[Task, Sink], None], *, stage: str, attempt_url: str
+) -> list[Receipt]:
+    """Run `work(task, sink)` for every task, each in a partition of its own; tables go below `attempt_url`."""
+    if not tasks:
+        return []
+    numbers = spark.range(0, len(tasks), 1, len(tasks))
+    runner = partial(_run_task, list(tasks), work, stage, attempt_url)
+    return collect(numbers.mapInArrow(runner, "task bigint, receipt string"))
+
+
+def write_partitions(
+    df: DataFrame, work: Callable[[int, Batches, Sink], None], *, stage: str, attempt_urls: Sequence[str]
+) -> list[Receipt]:
+    """Run `work(partition, batches, sink)` on every partition of `df`; the tables of partition i go below
+    `attempt_urls[i]`, so that one job can make several datasets."""
+    runner = partial(_run_partition, work, stage, list(attempt_urls))
+    return collect(df.mapInArrow(runner, "task bigint, receipt string"))
+
+
+def collect(receipts: DataFrame) -> list[Receipt]:
+    """Run a job whose rows are receipts; they come back in the order of the tasks.
+
+    Nothing may follow the writing inside the job: a partition's result is accepted once, a shuffle's input is not.
+    """
+    rows = sorted(receipts.toArrow().to_pylist(), key=lambda row: row["task"])
+    found = []
+    for row in rows:
+        receipt = json.loads(row["receipt"])
+        files = tuple(File(**file) for file in receipt["files"])
+        found.append(Receipt(task=row["task"], files=files, counts=Counter(receipt["counts"])))
+    return found
+
+
+def all_files(receipts: Iterable[Receipt]) -> list[File]:
+    """The files of all tasks."""
+    return [file for receipt in receipts for file in receipt.files]
+
+
+def all_counts(receipts: Iterable[Receipt]) -> Counter[str]:
+    """The sums of the tasks' counts."""
+    total: Counter[str] = Counter()
+    for receipt in receipts:
+        total.update(receipt.counts)
+    return total
+
+
+def read(spark: SparkSession, dataset: Dataset, table: str, columns: Sequence[str], *, stage: str) -> DataFrame:
+    """Columns of a table of a dataset, one partition a listed file."""
+    urls = dataset.urls(table)
+    ddl = schema.ddl(stage, table, tuple(columns))
+    if not urls:
+        return spark.createDataFrame([], ddl)
+    return spark.range(0, len(urls), 1, len(urls)).mapInArrow(partial(_read_files, urls, list(columns)), ddl)
+
+
+def receipt_batch(task: int, sink: Sink) -> pa.RecordBatch:
+    """A task's receipt as a row of the job's result."""
+    text = json.dumps({"files": [asdict(file) for file in sink.files], "counts": sink.counts})
+    return pa.record_batch([pa.array([task], pa.int64()), pa.array([text], pa.string())], schema=RECEIPT)
+
+
+def _run_task(
+    tasks: list[Task], work: Callable[[Task, Sink], None], stage: str, attempt_url: str, numbers: Batches
+) -> Batches:
+    for batch in numbers:
+        for number in batch.column(0).to_pylist():
+            with Sink(stage, attempt_url, number) as sink:
+                work(tasks[number], sink)
+            yield receipt_batch(number, sink)
+
+
+def _run_partition(
+    work: Callable[[int, Batches, Sink], None], stage: str, attempt_urls: list[str], batches: Batches
+) -> Batches:
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    if context is None:
+        raise RuntimeError("a partition is written outside a Spark task")
+    number = context.partitionId()
+    with Sink(stage, attempt_urls[number], number) as sink:
+        work(number, batches, sink)
+    yield receipt_batch(number, sink)
+
+
+def _read_files(urls: list[str], columns: list[str], numbers: Batches) -> Batches:
+    for batch in numbers:
+        for number in batch.column(0).to_pylist():
+            for rows in read_batches(urls[number], columns):
+                yield rows.select(columns)
