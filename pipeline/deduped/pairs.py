@@ -1,0 +1,78 @@
+"""Candidate pairs from buckets of documents that share a band, at a cost linear in the documents of a bucket.
+
+A bucket of up to `ALL_PAIRS` documents gives all its pairs. A larger one, as a band of boilerplate makes it, is cut: it
+is sorted by (affinity, document), where documents that resemble one another tend to have equal affinity, and each
+document is paired with
+
+* the first of the bucket: a bucket of copies becomes one star,
+* the first of its run of equal affinity: so does each group of copies inside a bucket of the unlike,
+* the next `NEIGHBOURS` documents: all pairs of a group of NEIGHBOURS + 1, and chains where a first one is an outlier.
+
+So a pair of a large bucket may be missed there; what is alike mostly meets in the small buckets of other bands too.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+ALL_PAIRS = 32  # documents; at most 15.5 pairs a document
+NEIGHBOURS = 4
+
+
+def candidate_pairs(
+    bucket: npt.NDArray[np.uint64], document: npt.NDArray[np.int64], affinity: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int64]:
+    """The pairs of documents to compare: int64 [k, 2], each once, smaller number first, ascending.
+
+    Row i says that document[i] lies in bucket[i] (a band hash). `affinity`: any hash that like documents tend to share
+    beside the bucket's; the hash of the next band is one. Rows in any order, of whole buckets. The answer depends on
+    the set of rows alone: with numbers that follow the doc_ids it is the same however the rows were partitioned.
+    """
+    if not len(bucket) == len(document) == len(affinity):
+        raise ValueError(f"{len(bucket)} buckets, {len(document)} documents, {len(affinity)} affinities: give as many")
+    order = np.lexsort((document, affinity, bucket))
+    bucket, document, affinity = bucket[order], document[order], affinity[order]
+    borders = np.flatnonzero(bucket[1:] != bucket[:-1]) + 1
+    starts = np.concatenate(([0], borders, [len(bucket)])).astype(np.int64)
+    sizes = np.diff(starts)
+    most = np.where(sizes <= ALL_PAIRS, sizes * (sizes - 1) // 2, sizes * (NEIGHBOURS + 2)).sum()
+    out = np.empty((most, 2), dtype=np.int64)
+    n_pairs = _pair(starts, document, affinity, ALL_PAIRS, NEIGHBOURS, out)
+    return unique_pairs(out[:n_pairs])
+
+
+def unique_pairs(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Pairs (int64 [k, 2]) ascending, each once, smaller number first; a number paired with itself goes."""
+    low, high = pairs.min(axis=1), pairs.max(axis=1)
+    order = np.lexsort((high, low))
+    low, high = low[order], high[order]
+    new = np.concatenate(([True], (low[1:] != low[:-1]) | (high[1:] != high[:-1])))[: len(low)] & (low != high)
+    return np.column_stack((low[new], high[new]))
+
+
+@njit(cache=True, nogil=True)
+def _pair(
+    starts: npt.NDArray[np.int64],
+    document: npt.NDArray[np.int64],
+    affinity: npt.NDArray[np.uint64],
+    all_pairs: int,
+    neighbours: int,
+    out: npt.NDArray[np.int64],
+) -> int:
+    """Write the pairs of the buckets document[starts[b]:starts[b + 1]] into `out`; how many."""
+    at = 0
+    for b in range(len(starts) - 1):
+        first, end = starts[b], starts[b + 1]
+        large = end - first > all_pairs
+        run = first
+        for i in range(first, end):
+            last = min(end, i + neighbours + 1) if large else end
+            for j in range(i + 1, last):
+                out[at, 0], out[at, 1] = document[i], document[j]
+                at += 1
+            if large:
+                run = run if affinity[run] == affinity[i] else i
+                out[at, 0], out[at, 1] = document[first], document[i]
+                out[at + 1, 0], out[at + 1, 1] = document[run], document[i]
+                at += 2
+    return at
