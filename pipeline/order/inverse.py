@@ -1,0 +1,61 @@
+"""Where a given sample is served: the inverse of the order, found without walking the run."""
+
+import numpy as np
+
+from pipeline.order.blocks import block
+from pipeline.order.counts import block_at, drawn_before
+from pipeline.order.definition import POSITION_LIMIT, Order
+from pipeline.order.draws import draws_of, source_draws
+from pipeline.order.keys import Ints
+
+
+def positions_of(order: Order, source: int, sample: int, n_passes: int, *, first_pass: int = 0) -> Ints:
+    """The positions at which a sample is served in the passes first_pass … first_pass + n_passes - 1 of its source.
+
+    Ascending, one a pass; fewer where a source whose last weight is 0 never comes to the end of these passes. The pass
+    that is running at position p is source_counts(order, p)[source] // order.n_samples[source]. A pass costs a few
+    dozen closed-form counts and at most one block.
+    """
+    if not 0 <= source < len(order.names):
+        raise ValueError(f"source {source} does not exist; the sources are 0 … {len(order.names) - 1}")
+    if first_pass < 0:
+        raise ValueError(f"first_pass is {first_pass}; passes are numbered from 0")
+    n_samples = order.n_samples[source]
+    if not 0 <= sample < n_samples:
+        raise ValueError(f"{order.names[source]!r} has the samples 0 … {n_samples - 1}, not {sample}")
+    draws = source_draws(order.seed, order.names[source], n_samples, order.chunk_samples)
+    found: list[Ints] = [np.empty(0, dtype=np.int64)]
+    number, end = first_pass, first_pass + n_passes
+    while number < end:
+        draw = int(draws_of(draws, sample, np.array([number], dtype=np.int64))[0])
+        holder = _block_of_draw(order, source, draw)
+        if holder is None:
+            break
+        positions, passes = _served_in_block(order, source, sample, holder)
+        found.append(positions[(passes >= number) & (passes < end)])
+        number = int(passes[-1]) + 1
+    return np.concatenate(found)
+
+
+def _served_in_block(order: Order, source: int, sample: int, number: int) -> tuple[Ints, Ints]:
+    """Where in a block the sample is served, and in which passes of its source; ascending both."""
+    held = block(order, number)
+    of_source = np.flatnonzero(held.source == source)
+    hits = np.flatnonzero(held.sample[of_source] == sample)
+    drawn = drawn_before(order, number)[source]
+    # A source's places are dealt pass by pass, so the number of places before one tells its pass.
+    return of_source[hits] + held.first, (drawn + hits) // order.n_samples[source]
+
+
+def _block_of_draw(order: Order, source: int, draw: int) -> int | None:
+    """The block that holds a source's draw; None if it is never drawn so often."""
+    low, high = 0, 1  # the draw comes in no block before low, and in one before high
+    last = block_at(order, POSITION_LIMIT - 1)
+    while drawn_before(order, high)[source] <= draw:
+        if high >= last:
+            return None
+        low, high = high, min(2 * high, last)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if drawn_before(order, middle)[source] > draw else (middle, high)
+    return low
