@@ -1,0 +1,220 @@
+"""The job `documents`: the raw files of a source → documents, and what could not become one."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from fsspec.utils import glob_translate
+from pyspark.sql import SparkSession
+
+from pipeline import document, manifest, storage
+from pipeline.alarms import Alarm, StageError, check_balance
+from pipeline.documents.reading import read_file
+from pipeline.documents.records import Quarantined, ReadParams, Record
+from pipeline.manifest import Dataset, Spec
+from pipeline.storage import FileInfo
+from pipeline.tables import spark as tables
+from pipeline.tables.sink import ROW_GROUP_BYTES, Sink
+from pipeline.versions import made
+
+STAGE = "documents"
+VERSION = 1
+TASK_BYTES = 32 * 2**20  # raw bytes a task; small files are read together, a file is never cut
+BATCH_ROWS = 4096
+DIGEST_CHUNK_BYTES = 2**22
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentsParams:
+    """Where a source's raw files are and how they are read. Only `source` and `read` shape the dataset; a source that
+    moves to another root is the same source."""
+
+    source: str
+    root: str
+    files: tuple[str, ...]
+    storage: Mapping[str, Any]
+    read: ReadParams
+
+
+def raw_files(params: DocumentsParams) -> list[FileInfo]:
+    """The files below the root that match a glob, sorted by path; `StageError` if a glob matches none."""
+    try:
+        listed = storage.list_files(params.root, params.storage)
+    except (OSError, ImportError, ValueError) as error:
+        raise StageError(f"sources.{params.source}.root = {params.root}: it cannot be listed: {error}") from error
+    found: dict[str, FileInfo] = {}
+    for pattern in params.files:
+        matcher = re.compile(glob_translate(pattern))
+        matching = [info for info in listed if matcher.match(info.path)]
+        if not matching:
+            raise StageError(
+                f"sources.{params.source}.files: no file below {params.root} matches {pattern!r} ({len(listed)} files "
+                "are there); mend root or files"
+            )
+        found.update({info.path: info for info in matching})
+    return [found[path] for path in sorted(found)]
+
+
+def spec(params: DocumentsParams, digests: Mapping[str, str]) -> Spec:
+    """What the documents are made of: the raw files' contents (`digests`: path → xxh3-128) and how they are read."""
+    return Spec(
+        stage=STAGE,
+        source=params.source,
+        version=VERSION,
+        inputs={"raw": dict(sorted(digests.items()))},
+        parameters={"read": asdict(params.read)},
+    )
+
+
+def digest(spark: SparkSession, params: DocumentsParams, files: Sequence[FileInfo]) -> dict[str, str]:
+    """The xxh3-128 of each file's bytes."""
+    tasks = grouped(files)
+    if not tasks:
+        return {}
+    numbers = spark.range(0, len(tasks), 1, len(tasks))
+    rows = numbers.mapInArrow(partial(_digest, tasks, params), "path string, digest string").toArrow()
+    return dict(zip(rows.column("path").to_pylist(), rows.column("digest").to_pylist(), strict=True))
+
+
+def build(spark: SparkSession, params: DocumentsParams, files: Sequence[FileInfo], wanted: Spec, root: str) -> Dataset:
+    """Read the files; publish documents and quarantine."""
+    attempt = manifest.new_attempt()
+    attempt_url = storage.join(wanted.url(root), attempt)
+    receipts = tables.run_tasks(spark, grouped(files), partial(_read, params), stage=STAGE, attempt_url=attempt_url)
+    listed = tables.all_files(receipts)
+    counts = tables.all_counts(receipts)
+    written = {table: sum(file.rows for file in listed if file.table == table) for table in ("documents", "quarantine")}
+    reasons = {name.partition(":")[2]: n for name, n in sorted(counts.items()) if name.startswith("quarantined:")}
+    totals = {
+        "files": len(files),
+        "raw_bytes": sum(info.bytes for info in files),
+        "records": counts["records"],
+        "kept_documents": written["documents"],
+        "kept_bytes": counts["kept_bytes"],
+        "quarantined": reasons,
+        "quarantined_bytes": counts["quarantined_bytes"],
+        "broken_files": counts["broken_files"],
+    }
+    check_balance(f"documents {params.source}", "records", counts["records"], written["documents"], reasons)
+    check_balance(f"quarantine {params.source}", "records", written["quarantine"], 0, reasons)
+    return manifest.publish(root, wanted, attempt=attempt, files=listed, counts=totals, made=made())
+
+
+def alarms(dataset: Dataset, max_quarantined: float) -> list[Alarm]:
+    """Too many records in quarantine, by number or by bytes; or no document at all, which nobody can acknowledge."""
+    counts, source = dataset.manifest.counts, dataset.manifest.source
+    where = f"see the table quarantine in {dataset.url}"
+    if counts["kept_documents"] == 0:
+        raise StageError(
+            f"source {source} is empty: {counts['files']} files with {counts['raw_bytes']} bytes gave no document "
+            f"({_reasons(counts['quarantined'])}); {where}"
+        )
+    n = sum(counts["quarantined"].values())
+    share = max(
+        n / counts["records"],
+        counts["quarantined_bytes"] / max(1, counts["quarantined_bytes"] + counts["kept_bytes"]),
+    )
+    if share <= max_quarantined:
+        return []
+    message = (
+        f"source {source}: {n} of {counts['records']} records ({share:.1%} by number or bytes) could not become "
+        f"documents, max_quarantined is {max_quarantined:.1%} ({_reasons(counts['quarantined'])}); {where}"
+    )
+    return [Alarm(name=f"max_quarantined:{source}", message=message)]
+
+
+def grouped(files: Sequence[FileInfo]) -> list[list[FileInfo]]:
+    """Files in runs of at most TASK_BYTES (a larger file alone), in their order."""
+    groups: list[list[FileInfo]] = []
+    room = 0
+    for info in files:
+        if not groups or info.bytes > room:
+            groups.append([])
+            room = TASK_BYTES
+        groups[-1].append(info)
+        room -= info.bytes
+    return groups
+
+
+def _reasons(quarantined: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in quarantined.items()) or "nothing quarantined"
+
+
+def _digest(
+    tasks: list[list[FileInfo]], params: DocumentsParams, numbers: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    for batch in numbers:
+        for number in batch.column(0).to_pylist():
+            paths = [info.path for info in tasks[number]]
+            digests = []
+            for path in paths:
+                hasher = xxhash.xxh3_128()
+                with storage.open_input(storage.join(params.root, path), params.storage) as stream:
+                    while chunk := stream.read(DIGEST_CHUNK_BYTES):
+                        hasher.update(chunk)
+                digests.append(hasher.hexdigest())
+            yield pa.record_batch({"path": paths, "digest": digests})
+
+
+def _read(params: DocumentsParams, files: list[FileInfo], sink: Sink) -> None:
+    for info in files:
+        url = storage.join(params.root, info.path)
+        documents: list[Record] = []
+        waiting = 0
+        for item in read_file(partial(storage.open_input, url, params.storage), info.path, info.bytes, params.read):
+            sink.count("records")
+            if isinstance(item, Quarantined):
+                _quarantine(sink, params.source, info.path, item)
+                continue
+            documents.append(item)
+            waiting += item.n_bytes
+            if waiting >= ROW_GROUP_BYTES or len(documents) >= BATCH_ROWS:
+                _write(sink, params.source, info.path, documents)
+                documents, waiting = [], 0
+        _write(sink, params.source, info.path, documents)
+
+
+def _write(sink: Sink, source: str, file: str, documents: list[Record]) -> None:
+    n = len(documents)
+    if n == 0:
+        return
+    records = np.array([item.record for item in documents], np.int64)
+    n_bytes = np.array([item.n_bytes for item in documents], np.int64)
+    sink.count("kept_bytes", int(n_bytes.sum()))
+    sink.write(
+        "documents",
+        {
+            "doc_id": document.doc_ids(source, file, records),
+            "source": [source] * n,
+            "text": pa.array([item.text for item in documents], pa.large_binary()).cast(pa.large_string()),
+            "url": [item.url for item in documents],
+            "file": [file] * n,
+            "record": records,
+            "n_bytes": n_bytes,
+            "meta": [item.meta for item in documents],
+        },
+    )
+
+
+def _quarantine(sink: Sink, source: str, file: str, item: Quarantined) -> None:
+    sink.count(f"quarantined:{item.reason}")
+    sink.count("quarantined_bytes", item.n_bytes)
+    sink.count("broken_files", int(item.whole_file))
+    sink.write(
+        "quarantine",
+        {
+            "source": [source],
+            "file": [file],
+            "record": [item.record],
+            "reason": [str(item.reason)],
+            "detail": [item.detail],
+            "head": [item.head],
+            "n_bytes": [item.n_bytes],
+            "whole_file": [item.whole_file],
+        },
+    )
