@@ -1,0 +1,213 @@
+"""The plan of a mix, `mix.json`: everything that a loader needs to know, written by the stage `mixed` alone.
+
+It depends on the recipe and the data, never on when, where or how often the stages ran. Paths are relative to the
+plan's folder, so a copied root is the same root.
+"""
+
+import json
+import posixpath
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from pipeline import storage
+from pipeline.manifest import digest
+from pipeline.order import Order, OrderStage
+
+PLAN = "mix.json"
+FORMAT = "shardmill-plan"
+VERSION = 1
+
+MAX_BLOCK_SAMPLES = 2**18
+MAX_BLOCK_BYTES = 2**30
+CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One tokenized dataset (a range of a source's documents): `path` from the plan's folder, and its `n_samples`."""
+
+    path: str
+    fingerprint: str
+    n_samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSource:
+    """A source as the loader sees it: samples 0 … n_samples-1 are its parts' samples, one part after the other."""
+
+    name: str
+    parts: tuple[Part, ...]
+    validation: tuple[Part, ...] = ()
+
+    @property
+    def n_samples(self) -> int:
+        return sum(part.n_samples for part in self.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanStage:
+    """Weights (exact shares of the samples served, as "2/5") that hold up to position `until` (exclusive; None: on)."""
+
+    until: int | None
+    weights: tuple[str, ...]
+
+    def fractions(self) -> tuple[Fraction, ...]:
+        return tuple(Fraction(weight) for weight in self.weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanTokenizer:
+    """The tokenizer that made the shards: `path` of its file from the plan's folder, its fingerprint (sha256 of the
+    canonical JSON), special ids, and the ids of a canary text, by which a trainer's tokenizer is compared."""
+
+    path: str
+    fingerprint: str
+    vocab_size: int
+    eos_id: int
+    bos_id: int | None
+    pad_id: int
+    canary_text: str
+    canary_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A mix, ready to be served.
+
+    `budget_samples` is what a run is served (budget_tokens div sequence_length); the order of positions does not
+    depend on it. `block_samples` and `chunk_samples` are the order's constants, frozen here. `accounting` is for
+    people.
+    """
+
+    name: str
+    seed: int
+    order_version: int
+    sequence_length: int
+    dtype: str
+    budget_tokens: int
+    block_samples: int
+    chunk_samples: int
+    tokenizer: PlanTokenizer
+    sources: tuple[PlanSource, ...]
+    stages: tuple[PlanStage, ...]
+    accounting: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def budget_samples(self) -> int:
+        return self.budget_tokens // self.sequence_length
+
+    @property
+    def row_bytes(self) -> int:
+        return self.sequence_length * {"uint16": 2, "uint32": 4}[self.dtype]
+
+    @property
+    def identity(self) -> str:
+        """What must not change under a running job: all that the order and the samples' bytes depend on, the samples'
+        counts included, the budget, paths and accounting left out. 32 hexadecimal digits."""
+        return digest(
+            {
+                "seed": self.seed,
+                "order_version": self.order_version,
+                "sequence_length": self.sequence_length,
+                "dtype": self.dtype,
+                "block_samples": self.block_samples,
+                "chunk_samples": self.chunk_samples,
+                "tokenizer": self.tokenizer.fingerprint,
+                "sources": [
+                    [source.name, [[part.fingerprint, part.n_samples] for part in source.parts]]
+                    for source in self.sources
+                ],
+                "stages": [asdict(stage) for stage in self.stages],
+            }
+        )
+
+
+def block_samples(row_bytes: int) -> int:
+    """Positions in a block: the largest power of two ≤ 2¹⁸ whose rows fit 1 GiB (at least 1)."""
+    return min(MAX_BLOCK_SAMPLES, 1 << max(0, (MAX_BLOCK_BYTES // row_bytes).bit_length() - 1))
+
+
+def chunk_samples(row_bytes: int) -> int:
+    """Samples in a chunk, the unit of permutation: about 1 MiB, at least 1."""
+    return max(1, CHUNK_BYTES // row_bytes)
+
+
+def order_of(plan: Plan) -> Order:
+    """The order that a plan describes."""
+    return Order(
+        seed=plan.seed,
+        block_samples=plan.block_samples,
+        chunk_samples=plan.chunk_samples,
+        names=tuple(source.name for source in plan.sources),
+        n_samples=tuple(source.n_samples for source in plan.sources),
+        stages=tuple(OrderStage(until=stage.until, weights=stage.fractions()) for stage in plan.stages),
+    )
+
+
+def to_json(plan: Plan) -> bytes:
+    """The text of `mix.json`: equal plans give equal bytes."""
+    fields = {"format": FORMAT, "version": VERSION, "identity": plan.identity} | asdict(plan)
+    return (json.dumps(fields, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def from_json(text: bytes, where: str) -> Plan:
+    """A plan from the text of `mix.json`; `ValueError` that names `where` if it is not one or was changed by hand."""
+    try:
+        fields = json.loads(text)
+        if fields.pop("format") != FORMAT:
+            raise ValueError(f'"format" is not {FORMAT!r}')
+        if (version := fields.pop("version")) != VERSION:
+            raise ValueError(f"its version is {version}, this code reads version {VERSION}; make the mix again")
+        identity = fields.pop("identity")
+        tokenizer = fields.pop("tokenizer")
+        plan = Plan(
+            tokenizer=PlanTokenizer(**tokenizer | {"canary_ids": tuple(tokenizer["canary_ids"])}),
+            sources=tuple(_source(source) for source in fields.pop("sources")),
+            stages=tuple(
+                PlanStage(until=stage["until"], weights=tuple(stage["weights"])) for stage in fields.pop("stages")
+            ),
+            **fields,
+        )
+        computed = plan.identity
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{where} is not a plan of this project: {error}") from error
+    if identity != computed:
+        raise ValueError(
+            f"{where} was changed after it was made: it says identity {identity}, its contents give {computed}; "
+            "make the mix again from its recipe"
+        )
+    return plan
+
+
+def load(mix_url: str) -> Plan:
+    """The plan in the folder `mix_url` (as `data/mixes/demo`)."""
+    url = storage.join(mix_url, PLAN)
+    try:
+        text = storage.read(url)
+    except FileNotFoundError as error:
+        raise ValueError(f"no plan at {url}; `make mix MIX=…` writes it") from error
+    return from_json(text, url)
+
+
+def resolve(mix_url: str, relative: str) -> str:
+    """A path of the plan ("../../tokenized/code/1f…") as a URL, from the plan's folder. Local folders may be relative
+    to the working directory, also "." and ".."."""
+    if storage.is_local(mix_url):
+        mix_url = str(storage.local_path(mix_url).absolute())
+    parts = [part for part in storage.normalise(mix_url).split("/") if part != "."]
+    for part in relative.split("/"):
+        if part == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _source(fields: dict[str, Any]) -> PlanSource:
+    return PlanSource(
+        name=fields["name"],
+        parts=tuple(Part(**part) for part in fields["parts"]),
+        validation=tuple(Part(**part) for part in fields["validation"]),
+    )
