@@ -1,13 +1,20 @@
 """filtered → deduped: exact and near duplicates found, one of each kept, and every removal on record.
 
-The flow, from top to bottom; each module is pure and knows nothing of Spark, `spark.py` joins them::
+The pure modules, in the order of the flow::
 
     normal        texts → normal forms → exact hashes (xxh3-128)
     shingles      normal forms → words → hashes of word n-grams; the exact Jaccard similarity of two texts
     minhash       shingle hashes → signatures → band hashes; the similarity estimated from two signatures
     pairs         band buckets → candidate pairs, linear in the bucket
-    components    verified pairs (edges) → connected components, in memory or in rounds of large-star and small-star
-    keep          components → which document stays, by source priority, signal, length, doc_id
+    components    verified pairs (edges) → connected components, in memory
+    batches       all of these over Arrow batches: what one task does
+
+and Spark's part, the glue::
+
+    steps         tables that one step leaves to the next
+    compared      signatures → candidate pairs → their similarities
+    stars         edges → connected components, where no driver holds them
+    spark         the whole, and which document of a component stays: by source priority, length, doc_id
 
 Near duplicates as in Broder, "On the resemblance and containment of documents" (1997), banded as in Leskovec,
 Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4. Default: 14 bands of 8 rows over 5-word shingles, as

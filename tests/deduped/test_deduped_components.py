@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.deduped.components import components, large_star, small_star, star_components
+from pipeline.deduped.components import components
+from tests.deduped.star_reference import large_star, small_star, star_components
 
 Edges = npt.NDArray[np.int64]
 Algorithm = Callable[[Edges], tuple[Edges, Edges]]

@@ -1,0 +1,259 @@
+"""What one task of deduplication does with its rows: measure, cut into bands, pair, compare, write. No Spark in here.
+
+A *vertex* is what is compared: the exact group of a document (equal normal form), so that a million copies of a text
+are one vertex; or, with `exact: false`, the document, whose copies are then near duplicates like others. It is two
+int64, the big-endian halves of a 128-bit hash, and vertices are ordered by them.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import schema
+from pipeline.deduped import minhash, normal, shingles
+from pipeline.deduped.components import components
+from pipeline.deduped.pairs import candidate_pairs
+from pipeline.tables.sink import Sink, read_batches
+
+STAGE = "deduped"
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DedupParams:
+    """How documents are compared and which one stays. `priorities`: source → number, smaller ones survive."""
+
+    threshold: float
+    ngram: int
+    bands: int
+    rows: int
+    scope: str
+    exact: bool
+    verify: str
+    priorities: Mapping[str, int]
+
+
+def measure(parameters: Mapping[str, Any], task: tuple[int, str], sink: Sink) -> None:
+    file, url = task
+    for rows in read_batches(url, ["doc_id", "text", "n_bytes"]):
+        texts = rows.column("text")
+        values, n_shingles = minhash.signatures(
+            texts, ngram=parameters["ngram"], num_perm=parameters["num_perm"], seed=parameters["seed"]
+        )
+        sink.count("documents", rows.num_rows)
+        sink.write(
+            "signatures",
+            {
+                "doc_id": rows.column("doc_id"),
+                "file": np.full(rows.num_rows, file, np.int32),
+                "n_bytes": rows.column("n_bytes"),
+                "exact": normal.exact_hashes(texts),
+                "n_shingles": n_shingles,
+                "signature": [row.tobytes() for row in values.astype("<u4")],
+            },
+        )
+
+
+def doc_ids_of(task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
+    """(hi, lo, src): the halves of each document's doc_id, and the number of its source."""
+    src, url = task
+    for rows in read_batches(url, ["doc_id"]):
+        halves = _halves(rows.column("doc_id"))
+        yield pa.record_batch(
+            {"hi": halves[:, 0].copy(), "lo": halves[:, 1].copy(), "src": np.full(rows.num_rows, src, np.int32)}
+        )
+
+
+def doc_id_of(hi: int, lo: int) -> bytes:
+    """The doc_id of these halves."""
+    return np.array([hi, lo], ">i8").tobytes()
+
+
+def vertices_of(params: DedupParams, priorities: list[int], task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
+    src, url = task
+    for rows in read_batches(url, ["doc_id", "file", "n_bytes", "exact"]):
+        hi, lo = _vertices(rows, params)
+        n = rows.num_rows
+        yield pa.record_batch(
+            {
+                "doc_id": rows.column("doc_id"),
+                "src": pa.array(np.full(n, src, np.int32)),
+                "priority": pa.array(np.full(n, priorities[src], np.int64)),
+                "file": rows.column("file"),
+                "n_bytes": rows.column("n_bytes"),
+                "hi": pa.array(hi),
+                "lo": pa.array(lo),
+            }
+        )
+
+
+def _vertices(rows: pa.RecordBatch, params: DedupParams) -> tuple[Int64s, Int64s]:
+    """The halves of each document's vertex: of its exact hash or, with `exact: false`, of its doc_id."""
+    halves = _halves(rows.column("exact" if params.exact else "doc_id"))
+    return halves[:, 0].copy(), halves[:, 1].copy()
+
+
+def _halves(column: pa.Array) -> Int64s:
+    return _items(column, 16).view(">i8").astype(np.int64)
+
+
+def _items(column: pa.Array, n_bytes: int) -> npt.NDArray[np.uint8]:
+    """The items of a binary array without nulls, all of `n_bytes`: uint8 [n, n_bytes], not copied."""
+    _, places, values = column.buffers()
+    if len(column) == 0:
+        return np.empty((0, n_bytes), np.uint8)
+    width = np.int64 if pa.types.is_large_binary(column.type) else np.int32  # Spark gives either, by its configuration
+    offsets = np.frombuffer(places, width)[column.offset : column.offset + len(column) + 1]
+    if (np.diff(offsets) != n_bytes).any():
+        raise ValueError(f"items of {np.unique(np.diff(offsets)).tolist()} bytes where all have {n_bytes}")
+    return np.frombuffer(values, np.uint8)[offsets[0] : offsets[-1]].reshape(-1, n_bytes)
+
+
+def bands_of(params: DedupParams, task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
+    """(bucket, affinity, hi, lo): a row for each band of each document that has words."""
+    _, url = task
+    for rows in read_batches(url, ["doc_id", "exact", "n_shingles", "signature"]):
+        rows = rows.filter(pc.greater(rows.column("n_shingles"), 0))
+        values = _signatures(rows.column("signature"), params.bands * params.rows)
+        buckets = minhash.band_hashes(values, bands=params.bands, rows=params.rows)
+        hi, lo = _vertices(rows, params)
+        yield pa.record_batch(
+            {
+                "bucket": pa.array(buckets.reshape(-1).view(np.int64)),
+                "affinity": pa.array(np.roll(buckets, -1, axis=1).reshape(-1).view(np.int64)),
+                "hi": pa.array(np.repeat(hi, params.bands)),
+                "lo": pa.array(np.repeat(lo, params.bands)),
+            }
+        )
+
+
+def pairs_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Candidate pairs of vertices (a_hi, a_lo, b_hi, b_lo) of whole buckets."""
+    found = [batch for batch in batches if batch.num_rows]
+    if not found:
+        return
+    table = pa.Table.from_batches(found)
+    bucket, affinity, hi, lo = (table.column(name).to_numpy() for name in ("bucket", "affinity", "hi", "lo"))
+    number, hi, lo = numbered(hi, lo)
+    order = np.lexsort((affinity, number, bucket))
+    bucket, affinity, number = bucket[order], affinity[order], number[order]
+    # A vertex stands in a bucket as often as there are copies of its text.
+    new = np.concatenate(([True], (np.diff(bucket) != 0) | (np.diff(number) != 0)))
+    a, b = candidate_pairs(bucket[new].view(np.uint64), number[new], affinity[new].view(np.uint64)).T
+    yield pa.record_batch({"a_hi": hi[a], "a_lo": lo[a], "b_hi": hi[b], "b_lo": lo[b]})
+
+
+def numbered(hi: Int64s, lo: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+    """Vertices by number, in the order of (hi, lo): each row's number, and each number's halves."""
+    order = np.lexsort((lo, hi))
+    new = np.concatenate(([True], (np.diff(hi[order]) != 0) | (np.diff(lo[order]) != 0)))[: len(order)]
+    number = np.empty(len(order), np.int64)
+    number[order] = np.cumsum(new) - 1
+    return number, hi[order][new], lo[order][new]
+
+
+def signatures_of(params: DedupParams, task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
+    """(hi, lo, payload): each document's vertex and signature."""
+    _, url = task
+    for rows in read_batches(url, ["doc_id", "exact", "signature"]):
+        hi, lo = _vertices(rows, params)
+        yield pa.record_batch({"hi": hi, "lo": lo, "payload": rows.column("signature")})
+
+
+def texts_of(params: DedupParams, task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
+    """(hi, lo, payload): each document's vertex and text."""
+    _, url = task
+    for rows in read_batches(url, ["doc_id", "text"]):
+        texts = rows.column("text")
+        if params.exact:
+            rows = rows.append_column("exact", pa.array(normal.exact_hashes(texts), pa.binary()))
+        hi, lo = _vertices(rows, params)
+        yield pa.record_batch({"hi": hi, "lo": lo, "payload": texts.cast(pa.large_binary()).cast(pa.binary())})
+
+
+def estimated(num_perm: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for rows in batches:
+        similarity = minhash.estimate(_signatures(rows.column("a"), num_perm), _signatures(rows.column("b"), num_perm))
+        yield _with_similarity(rows, similarity)
+
+
+def exactly_compared(ngram: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for rows in batches:
+        left, right = (
+            shingles.shingle_sets(rows.column(side).cast(pa.large_binary()).cast(pa.large_string()), ngram=ngram)
+            for side in ("a", "b")
+        )
+        yield _with_similarity(
+            rows, np.array([shingles.jaccard(a, b) for a, b in zip(left, right, strict=True)], np.float64)
+        )
+
+
+def _with_similarity(rows: pa.RecordBatch, similarity: npt.NDArray[np.float64]) -> pa.RecordBatch:
+    ends = {name: rows.column(name) for name in ("a_hi", "a_lo", "b_hi", "b_lo")}
+    return pa.record_batch(ends | {"similarity": pa.array(similarity)})
+
+
+def _signatures(column: pa.Array, num_perm: int) -> npt.NDArray[np.uint32]:
+    return _items(column, 4 * num_perm).view("<u4").astype(np.uint32)
+
+
+def labels_of(edges: pa.Table) -> pa.Table:
+    """Vertices that have an edge, and the vertex that names their component: (hi, lo, label_hi, label_lo)."""
+    ends = [
+        np.concatenate([edges.column(f"a_{half}").to_numpy(), edges.column(f"b_{half}").to_numpy()])
+        for half in ("hi", "lo")
+    ]
+    number, hi, lo = numbered(*ends)
+    vertices, labels = components(number.reshape(2, -1).T.copy())
+    return pa.table({"hi": hi[vertices], "lo": lo[vertices], "label_hi": hi[labels], "label_lo": lo[labels]})
+
+
+def write_file(
+    urls: list[str], sources: list[str], partition: int, batches: Iterator[pa.RecordBatch], sink: Sink
+) -> None:
+    """Write the kept and the removed documents of urls[partition], a file of filtered documents. `batches`: what was
+    decided of those that belong to clusters of two or more; rows without a doc_id mean nothing."""
+    decided = {row["doc_id"]: row for batch in batches for row in batch.to_pylist()}
+    for rows in read_batches(urls[partition]):
+        doc_ids = rows.column("doc_id").to_pylist()
+        sizes = np.array([decided[i]["cluster_size"] if i in decided else 1 for i in doc_ids], np.int64)
+        gone = np.array([i in decided and decided[i]["kept_doc_id"] != i for i in doc_ids], bool)
+        n_bytes = rows.column("n_bytes").to_numpy()
+        sink.count("kept_documents", int((~gone).sum()))
+        sink.count("kept_bytes", int(n_bytes[~gone].sum()))
+        for size, n in Counter(sizes[~gone].tolist()).items():
+            sink.count(f"cluster:{size}", n)
+        kept = rows.append_column("cluster_size", pa.array(sizes)).filter(pa.array(~gone))
+        sink.write("deduped", kept.select(schema.arrow(STAGE, "deduped").names))
+        _remove(sink, rows, n_bytes, [decided[doc_ids[i]] for i in np.flatnonzero(gone)], gone, sources)
+
+
+def _remove(
+    sink: Sink,
+    rows: pa.RecordBatch,
+    n_bytes: Int64s,
+    decisions: list[dict[str, Any]],
+    gone: npt.NDArray[np.bool_],
+    sources: list[str],
+) -> None:
+    for decision, size in zip(decisions, n_bytes[gone].tolist(), strict=True):
+        sink.count(f"removed:{decision['kind']}:{sources[decision['kept_src']]}")
+        sink.count(f"removed_bytes:{decision['kind']}", size)
+    sink.write(
+        "removed",
+        {
+            "doc_id": [decision["doc_id"] for decision in decisions],
+            "source": rows.column("source").filter(pa.array(gone)),
+            "n_bytes": n_bytes[gone],
+            "kept_doc_id": [decision["kept_doc_id"] for decision in decisions],
+            "kept_source": [sources[decision["kept_src"]] for decision in decisions],
+            "kind": [decision["kind"] for decision in decisions],
+            "similarity": [decision["similarity"] for decision in decisions],
+        },
+    )

@@ -1,0 +1,1 @@
+"""What is compared with what, and how similar it is: measured documents → candidate pairs → verified edges."""

@@ -1,0 +1,86 @@
+from collections.abc import Sequence
+from itertools import combinations
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.deduped.batches import doc_id_of, estimated, labels_of, pairs_of
+from pipeline.deduped.pairs import ALL_PAIRS
+
+Row = tuple[int, int, int, int]  # bucket, affinity, and the halves of the vertex
+Pair = tuple[tuple[int, int], tuple[int, int]]
+HALVES = ("hi", "lo")
+
+
+def batch(rows: Sequence[Row]) -> pa.RecordBatch:
+    columns = zip(*rows, strict=True) if rows else ([], [], [], [])
+    names = ("bucket", "affinity", "hi", "lo")
+    return pa.record_batch({name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)})
+
+
+def pairs(*batches: Sequence[Row]) -> list[Pair]:
+    found = [row for pairs in pairs_of(iter([batch(rows) for rows in batches])) for row in pairs.to_pylist()]
+    return [((row["a_hi"], row["a_lo"]), (row["b_hi"], row["b_lo"])) for row in found]
+
+
+def edges(*found: Pair) -> pa.Table:
+    values = {
+        f"{end}_{half}": [pair[i][j] for pair in found] for i, end in enumerate("ab") for j, half in enumerate(HALVES)
+    }
+    return pa.table({name: pa.array(column, pa.int64()) for name, column in values.items()})
+
+
+def test_vertices_of_a_bucket_are_paired_the_smaller_one_first() -> None:
+    assert pairs([(1, 0, 5, -1), (2, 0, 7, 7)], [(1, 0, 5, -2), (1, 0, -9, 3)]) == [
+        ((-9, 3), (5, -2)),
+        ((-9, 3), (5, -1)),
+        ((5, -2), (5, -1)),
+    ]
+
+
+@pytest.mark.parametrize("batches", [[], [[]], [[(1, 0, 5, 5)]], [[(1, 0, 5, 5), (1, 0, 5, 5)], [(1, 0, 5, 5)]]])
+def test_nothing_one_vertex_and_its_copies_have_no_pairs(batches: list[list[Row]]) -> None:
+    assert pairs(*batches) == []
+
+
+def test_copies_do_not_make_a_bucket_large() -> None:
+    rows = [(1, number % 3, 0, number) for number in range(ALL_PAIRS)]
+    assert pairs(rows * 5) == [((0, a), (0, b)) for a, b in combinations(range(ALL_PAIRS), 2)]
+
+
+def test_large_buckets_give_the_same_pairs_wherever_they_are_and_in_whatever_order() -> None:
+    random = Random(4)
+    buckets = [[(bucket, random.randrange(6), bucket, random.randrange(99)) for _ in range(90)] for bucket in range(3)]
+    rows = [row for bucket in buckets for row in bucket]
+    random.shuffle(rows)
+    assert pairs(rows[:100], rows[100:]) == sorted(pair for bucket in buckets for pair in pairs(bucket))
+
+
+def test_labels_are_the_smallest_vertices_of_the_components() -> None:
+    found = labels_of(edges(((3, -5), (3, 4)), ((-2, 9), (3, 4)), ((8, 0), (8, 1)))).to_pylist()
+    assert [tuple(row.values()) for row in found] == [
+        (-2, 9, -2, 9),
+        (3, -5, -2, 9),
+        (3, 4, -2, 9),
+        (8, 0, 8, 0),
+        (8, 1, 8, 0),
+    ]
+    assert labels_of(edges()).num_rows == 0
+
+
+def test_a_doc_id_is_its_halves_put_together() -> None:
+    assert doc_id_of(1, -1) == bytes(7) + b"\x01" + b"\xff" * 8
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_signatures_are_read_from_slices_of_either_kind(kind: pa.DataType) -> None:
+    signatures = [np.array(values, "<u4").tobytes() for values in ([9, 9], [1, 2], [1, 3], [4, 5])]
+    ends = {name: pa.array([0, 1, 2, 3]) for name in ("a_hi", "a_lo", "b_hi", "b_lo")}
+    rows = pa.record_batch(ends | {"a": pa.array(signatures, kind), "b": pa.array([signatures[1]] * 4, kind)})
+    [found] = estimated(2, iter([rows.slice(1, 2)]))
+    assert found.column("similarity").to_pylist() == [1.0, 0.5]
+    assert found.column("a_hi").to_pylist() == [1, 2]
+    with pytest.raises(ValueError, match=r"items of \[8\] bytes where all have 12"):
+        list(estimated(3, iter([rows])))

@@ -1,0 +1,282 @@
+"""The stage as a whole, on filtered datasets of a few documents, against a reference without Spark."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import xxhash
+from pyspark.sql import SparkSession
+
+from pipeline import manifest, schema, storage
+from pipeline.alarms import StageError
+from pipeline.deduped import minhash, normal, shingles
+from pipeline.deduped import spark as deduped
+from pipeline.deduped.batches import DedupParams
+from pipeline.deduped.compared import spark as compared
+from pipeline.manifest import Dataset, Spec
+from pipeline.tables.sink import Sink, read_batches
+
+PARAMS = DedupParams(
+    threshold=0.8, ngram=5, bands=14, rows=8, scope="global", exact=True, verify="signature", priorities={}
+)
+WORDS = [f"w{number}" for number in range(400)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    source: str
+    record: int
+    text: str
+    doc_id: bytes = b""
+
+    @property
+    def id(self) -> bytes:
+        return self.doc_id or xxhash.xxh3_128_digest(f"{self.source} {self.record}")
+
+    @property
+    def n_bytes(self) -> int:
+        return len(self.text.encode())
+
+
+Removed = Mapping[bytes, tuple[bytes, str, float]]  # doc_id → kept doc_id, kind, similarity
+Files = Mapping[str, Sequence[Sequence[Document]]]  # source → file → documents
+
+
+def documents(source: str, *texts: str) -> list[Document]:
+    return [Document(source=source, record=record, text=text) for record, text in enumerate(texts)]
+
+
+def filtered(root: Path, source: str, files: Sequence[Sequence[Document]]) -> Dataset:
+    """A filtered dataset as the stage before publishes it, each of `files` in a file of its own; all signals are 0."""
+    every = [document for file in files for document in file]
+    spec = Spec(stage="filtered", source=source, version=1, inputs={"test": len(files)}, parameters={})
+    attempt = manifest.new_attempt()
+    listed = []
+    for task, file in enumerate(files):
+        with Sink("filtered", storage.join(spec.url(str(root)), attempt), task) as sink:
+            columns: dict[str, list[Any]] = {
+                "doc_id": [document.id for document in file],
+                "source": [source] * len(file),
+                "text": [document.text for document in file],
+                "url": [None] * len(file),
+                "file": ["a.jsonl"] * len(file),
+                "record": [document.record for document in file],
+                "n_bytes": [document.n_bytes for document in file],
+                "meta": ["{}"] * len(file),
+            }
+            signals = [name for name in schema.arrow("filtered", "filtered").names if name not in columns]
+            sink.write("filtered", columns | {name: [0] * len(file) for name in signals})
+        listed += sink.files
+    counts = {"kept_documents": len(every), "kept_bytes": sum(document.n_bytes for document in every)}
+    return manifest.publish(str(root), spec, attempt=attempt, files=listed, counts=counts)
+
+
+def build(
+    spark: SparkSession, root: Path, files: Files, params: DedupParams = PARAMS, **options: int
+) -> dict[str, Dataset]:
+    """The stage on these sources; sources that stand first have priority."""
+    params = replace(params, priorities={name: number for number, name in enumerate(files)})
+    inputs = [filtered(root, name, parts) for name, parts in files.items()]
+    signatures = [
+        deduped.build_signatures(spark, dataset, deduped.signatures_spec(dataset, params), str(root))
+        for dataset in inputs
+    ]
+    specs = [deduped.spec(name, inputs, params) for name in files]
+    built = deduped.build(spark, inputs, signatures, params, specs, str(root), **options)
+    return dict(zip(files, built, strict=True))
+
+
+def rows(built: Mapping[str, Dataset], table: str) -> list[dict[str, Any]]:
+    return [
+        row
+        for dataset in built.values()
+        for url in dataset.urls(table)
+        for batch in read_batches(url)
+        for row in batch.to_pylist()
+    ]
+
+
+def removed(built: Mapping[str, Dataset]) -> Removed:
+    return {row["doc_id"]: (row["kept_doc_id"], row["kind"], row["similarity"]) for row in rows(built, "removed")}
+
+
+def kept(built: Mapping[str, Dataset]) -> dict[bytes, int]:
+    """doc_id → cluster_size of the kept documents."""
+    return {row["doc_id"]: row["cluster_size"] for row in rows(built, "deduped")}
+
+
+def reference(every: Sequence[Document], params: DedupParams, names: Sequence[str]) -> Removed:
+    """What is removed, by comparing everything with everything."""
+    texts = pa.array([document.text for document in every], pa.large_string())
+    n_perm = params.bands * params.rows
+    values, n_shingles = minhash.signatures(texts, ngram=params.ngram, num_perm=n_perm, seed=deduped.SEED)
+    exact = normal.exact_hashes(texts) if params.exact else [document.id for document in every]
+    sets = shingles.shingle_sets(texts, ngram=params.ngram)
+    bands = values.reshape(len(every), params.bands, params.rows)
+
+    def similarity(a: int, b: int) -> float:
+        if params.verify == "exact":
+            return shingles.jaccard(sets[a], sets[b])
+        return float((values[a] == values[b]).mean())
+
+    cluster = list(range(len(every)))
+    for a, b in combinations(range(len(every)), 2):
+        near = n_shingles[a] and n_shingles[b] and (bands[a] == bands[b]).all(axis=1).any()
+        if exact[a] == exact[b] or (near and similarity(a, b) >= params.threshold):
+            old, new = cluster[b], cluster[a]
+            cluster = [new if label == old else label for label in cluster]
+    found = {}
+    for a, document in enumerate(every):
+        best = min(
+            (b for b in range(len(every)) if cluster[b] == cluster[a]),
+            key=lambda b: (names.index(every[b].source), -every[b].n_bytes, every[b].id),
+        )
+        if best != a:
+            copy = exact[a] == exact[best]
+            found[document.id] = (every[best].id, "exact" if copy else "near", 1.0 if copy else similarity(a, best))
+    return found
+
+
+def corpus(seed: int) -> list[Document]:
+    """Texts of two sources with exact copies (spelt otherwise), near copies of near copies, and empty ones."""
+    random = Random(seed)
+    texts = ["", " \n", "", "one two", "One  two"]
+    for _ in range(12):
+        words = random.choices(WORDS, k=60)
+        texts.append(" ".join(words))
+        for _ in range(random.randrange(5)):
+            copy = list(words)
+            for place in random.sample(range(60), k=random.randrange(4)):
+                copy[place] = random.choice(WORDS)
+            texts.append(" ".join(copy) if random.random() < 0.7 else "\n".join(copy).upper())
+            words = copy if random.random() < 0.5 else words
+    return [Document(source=random.choice("ab"), record=record, text=text) for record, text in enumerate(texts)]
+
+
+def in_files(every: Sequence[Document], n_files: int, seed: int) -> Files:
+    """The documents of each source, shuffled, in `n_files` files (fewer where some would be empty)."""
+    shuffled = list(every)
+    Random(seed).shuffle(shuffled)
+    own = {name: [document for document in shuffled if document.source == name] for name in "ab"}
+    return {name: [part for i in range(n_files) if (part := own[name][i::n_files])] for name in "ab"}
+
+
+@pytest.fixture
+def shuffle_partitions(spark: SparkSession) -> Iterator[Any]:
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    yield lambda n: spark.conf.set("spark.sql.shuffle.partitions", str(n))
+    spark.conf.set("spark.sql.shuffle.partitions", before or "8")
+
+
+def assert_as_reference(built: Mapping[str, Dataset], every: Sequence[Document], params: DedupParams) -> Removed:
+    """The kept and the removed documents, and what the manifests say of them; the removed ones."""
+    expected = reference(every, params, list(built))
+    sources = {document.id: document.source for document in every}
+    sizes = Counter([document.id for document in every if document.id not in expected])
+    sizes.update(kept_id for kept_id, _, _ in expected.values())
+    assert removed(built) == expected
+    assert kept(built) == sizes
+    for name, dataset in built.items():
+        counts, report = dataset.manifest.counts, dataset.manifest.report
+        own = [(sources[to], kind) for doc_id, (to, kind, _) in expected.items() if sources[doc_id] == name]
+        assert counts["documents"] == sum(document.source == name for document in every)
+        assert counts["removed"] == Counter(kind for _, kind in own)
+        assert report["removed_by_kept_source"] == {
+            kind: Counter(to for to, other in own if other == kind) for kind in ("exact", "near")
+        }
+        assert report["cluster_sizes"] == {
+            str(size): n for size, n in Counter(n for i, n in sizes.items() if sources[i] == name).items()
+        }
+    return expected
+
+
+@pytest.mark.parametrize(
+    ("n_files", "n_partitions", "band_rows", "max_edges"),
+    [(1, 1, 10**9, 10**9), (3, 8, 100, 10**9), (8, 200, 25, 0)],
+    ids=["1 partition", "8 partitions", "200 partitions and star rounds"],
+)
+def test_the_same_documents_go_for_the_same_ones_however_the_work_is_cut(
+    spark: SparkSession,
+    tmp_path: Path,
+    shuffle_partitions: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    n_files: int,
+    n_partitions: int,
+    band_rows: int,
+    max_edges: int,
+) -> None:
+    shuffle_partitions(n_partitions)
+    monkeypatch.setattr(compared, "ROWS_A_PARTITION", band_rows)
+    every = corpus(seed=1)
+    built = build(spark, tmp_path, in_files(every, n_files, seed=n_files), max_edges=max_edges)
+    expected = assert_as_reference(built, every, PARAMS)
+    assert {kind for _, kind, _ in expected.values()} == {"exact", "near"}
+    assert built["a"].manifest.report["candidate_probability"] == {
+        "0.5": 0.05332,
+        "0.6": 0.211122,
+        "0.7": 0.564504,
+        "0.8": 0.923548,
+        "0.9": 0.999622,
+    }
+    assert not [info for info in storage.list_files(str(tmp_path)) if "/steps/" in info.path]
+
+
+def test_verified_by_the_texts_themselves(spark: SparkSession, tmp_path: Path) -> None:
+    params = replace(PARAMS, verify="exact", threshold=0.85)
+    every = corpus(seed=2)
+    expected = assert_as_reference(build(spark, tmp_path, in_files(every, 2, seed=2), params), every, params)
+    assert {kind for _, kind, _ in expected.values()} == {"exact", "near"}
+
+
+def test_without_the_exact_pass_copies_are_near_duplicates_and_texts_without_words_all_stay(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    params = replace(PARAMS, exact=False)
+    every = corpus(seed=3)
+    built = build(spark, tmp_path, in_files(every, 2, seed=3), params)
+    expected = assert_as_reference(built, every, params)
+    assert {kind for _, kind, _ in expected.values()} == {"near"}
+    assert {document.id for document in every if not document.text.strip()} <= kept(built).keys()
+
+
+def test_nothing_goes_where_there_are_no_duplicates(spark: SparkSession, tmp_path: Path) -> None:
+    one, others = documents("one", "just a text of its own"), documents("others", "", "two words", "and three words")
+    built = build(spark, tmp_path, {"none": [], "one": [one], "others": [others[:1], others[1:]]})
+    assert_as_reference(built, [*one, *others], PARAMS)
+    assert [dataset.manifest.counts["kept_documents"] for dataset in built.values()] == [0, 1, 3]
+    assert not rows(built, "removed")
+    assert not [alarm for dataset in built.values() for alarm in deduped.alarms(dataset, 1, 0.0)]
+
+
+def test_of_many_copies_one_stays_in_the_source_that_has_priority(spark: SparkSession, tmp_path: Path) -> None:
+    first, second = documents("first", *["Copy"] * 20), documents("second", *["copy "] * 30)
+    built = build(spark, tmp_path, {"first": [first[:5], first[5:]], "second": [second]})
+    assert_as_reference(built, [*first, *second], PARAMS)
+    assert kept(built) == {min(document.id for document in first): 50}
+    assert {row["kept_source"] for row in rows(built, "removed")} == {"first"}
+    assert built["second"].manifest.counts["kept_documents"] == 0
+    found = [alarm for dataset in built.values() for alarm in deduped.alarms(dataset, 49, 0.96)]
+    assert [alarm.name for alarm in found] == ["max_cluster:first", "max_source_loss:second"]
+
+
+def test_a_doc_id_of_two_documents_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    same = b"\xf0" * 16
+    files = {
+        name: [[Document(source=name, record=0, text=name, doc_id=same), Document(source=name, record=1, text="other")]]
+        for name in ("code", "docs")
+    }
+    with pytest.raises(StageError, match=r"doc_id (f0){16} is that of 2 documents of code and docs; .* delete these"):
+        build(spark, tmp_path, files)
+    assert not [info for info in storage.list_files(str(tmp_path)) if "/steps/" in info.path]
+
+
+def test_sources_without_documents(spark: SparkSession, tmp_path: Path) -> None:
+    [dataset] = build(spark, tmp_path, {"none": []}).values()
+    assert dataset.manifest.counts["documents"] == dataset.manifest.counts["kept_documents"] == 0
+    assert not deduped.alarms(dataset, 1, 0.0)
