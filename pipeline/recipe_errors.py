@@ -1,0 +1,107 @@
+"""What is wrong with a recipe, as one paragraph: pydantic's findings → place, value and remedy."""
+
+import typing
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+SHOWN_CHARACTERS = 80
+
+LATER = {
+    "languages": "language identification",
+    "min_language_score": "language identification",
+    "decontaminate": "decontamination",
+    "take_down": "taking documents down",
+    "against": "comparing with deduped datasets of other roots",
+}
+"""Fields that the design names and this version does not carry out: refused, never ignored."""
+
+EXAMPLES = {
+    "name": "demo",
+    "sequence_length": "2048",
+    "budget_tokens": "20M",
+    "tokenizer": "{train: {vocab_size: 16000}}",
+    "train": "{vocab_size: 16000}",
+    "vocab_size": "16000",
+    "sources": "{code: {root: …, files: …, weight: …}}",
+    "root": "data/raw/code",
+    "files": '["*.jsonl.zst"]',
+    "rules": "[gopher_quality]",
+    "weight": "0.4",
+    "storage": "{anon: true}",
+    "max_passes": "4",
+    "dedup": "{threshold: 0.8}",
+    "holdout": "{documents: 200}",
+    "documents": "200",
+    "stages": "[{until_tokens: 16M}, {weights: {code: 0.2, docs: 0.8}}]",
+    "weights": "{code: 0.2, docs: 0.8}",
+    "acknowledge": "[max_rejected:code]",
+}
+
+REMEDIES = {
+    "missing": "is missing; add it",
+    "string_type": "must be text; write it in quotes",
+    "string_too_short": "must not be empty; give a value, or leave the field out where it may be",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a group of fields",
+    "model_type": "must be a group of fields",
+    "too_short": "must not be empty",
+    "invalid_key": "is not the name of a field; field names are text",
+}
+"""By pydantic's type of error; the others' own messages are clear."""
+
+
+def explain(recipe: type[BaseModel], error: ValidationError) -> str:
+    """All findings, each once, parted by semicolons."""
+    found = error.errors()
+    # a list of which each entry is wrong counts as too short besides
+    real = [detail for detail in found if detail["type"] != "too_short" or not detail["input"]]
+    return "; ".join(dict.fromkeys(_explain(recipe, detail) for detail in real))
+
+
+def _explain(recipe: type[BaseModel], detail: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+    last = str(detail["loc"][-1]) if detail["loc"] else ""
+    if detail["type"] == "extra_forbidden":
+        if last in LATER:
+            return f"{place} asks for {LATER[last]}, which this version does not do yet; leave it out"
+        return f"unknown field {place}; known here are {', '.join(_known_fields(recipe, detail['loc'][:-1]))}"
+    message = REMEDIES.get(detail["type"], detail["msg"].removeprefix("Value error, ").removeprefix(f"{last}: "))
+    if detail["type"] in REMEDIES and last in EXAMPLES:
+        message += f", as {last}: {EXAMPLES[last]}"
+    if detail["type"] == "missing":
+        return f"{place} {message}"
+    if detail["type"] == "value_error" and isinstance(detail["input"], dict):  # of fields together: it names them
+        return f"{place}: {message}" if place else message
+    return f"{place} = {_shown(detail['input'])}: {message[0].lower() + message[1:]}"
+
+
+def _shown(value: object) -> str:
+    text = "nothing" if value is None else " ".join(str(value).split())
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def _known_fields(recipe: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The fields of the group at `path`; keys of mappings and numbers of lists are passed over."""
+    model = recipe
+    for part in path:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            model = next(_models(field.annotation), model)
+    return sorted(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The groups of fields that a type holds: of `dict[Name, Source]`, Source."""
+    if isinstance(annotation, type) and not isinstance(annotation, UnionType) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _models(inner)
