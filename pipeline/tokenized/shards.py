@@ -1,0 +1,145 @@
+"""Rows → the files of a tokenized dataset: a shard, its index entry, its granules' checksums, its provenance."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.manifest import File
+from pipeline.mds.checksums import ShardTable, granule_hashes, granule_samples, shard_name, table_bytes
+from pipeline.mds.writer import fixed_shard, index, index_entry
+from pipeline.tables.sink import Sink
+from pipeline.tokenized.packing import Packed, Pieces, pack, permuted, row_order
+
+STAGE = "tokenized"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What a row looks like and how rows are made."""
+
+    sequence_length: int
+    dtype: str
+    packing: str
+    pad_id: int
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The shards' MDS columns."""
+        return {"tokens": f"ndarray:{self.dtype}:{self.sequence_length}"}
+
+
+def write_shard(sink: Sink, shape: Shape, number: int, key: str, documents: "Documents") -> None:
+    """Pack the documents of one partition and write its shard with all that belongs to it; the tail becomes rows of the
+    table `tails`. A partition without a full row makes no shard. `key` permutes the rows."""
+    packed = pack(documents.tokens, documents.lengths, shape.sequence_length, shape.packing, shape.pad_id)
+    packed = permuted(packed, row_order(len(packed.rows), key))
+    sink.count("documents", len(documents.doc_ids))
+    sink.count("tokens", len(documents.tokens))
+    sink.count("padding_tokens", packed.n_padding)
+    if len(packed.tail.doc):
+        sink.write("tails", tail_rows(packed.tail, documents, number))
+    if len(packed.rows):
+        put_shard(sink, shape, number, packed, documents)
+
+
+def put_shard(sink: Sink, shape: Shape, number: int, packed: Packed, documents: "Documents") -> None:
+    """Write packed rows as shard `number`: the shard, its index entry, granule checksums and provenance."""
+    rows = np.ascontiguousarray(packed.rows)
+    data = fixed_shard(shape.columns, {"tokens": rows})
+    entry = index_entry(shape.columns, shard_name(number), data, len(rows), hashes=("xxh3_64",))
+    hashes = granule_hashes(rows.view(np.uint8).reshape(len(rows), -1))
+    sink.put("shards", shard_name(number), data, len(rows))
+    sink.put("entries", f"entries/{number:05d}.json", json.dumps(entry).encode(), len(rows))
+    sink.put("granules", f"granules/{number:05d}.bin", hashes.astype("<u8").tobytes(), len(hashes))
+    sink.write("provenance", _provenance(packed.pieces, documents, number))
+    sink.count("samples", len(rows))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documents:
+    """Encoded documents in hash order: `doc_ids`, their tokens one after the other, `lengths`, and `starts`, the number
+    of each one's first token in its document (not 0 for the pieces of a tail)."""
+
+    doc_ids: Sequence[bytes]
+    tokens: npt.NDArray[np.unsignedinteger[Any]]
+    lengths: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+
+
+def documents_of(
+    doc_ids: Sequence[bytes], tokens: Sequence[bytes], dtype: str, starts: Sequence[int] | None
+) -> Documents:
+    """Documents from their tokens' little-endian bytes."""
+    arrays = [np.frombuffer(piece, np.dtype(dtype).newbyteorder("<")) for piece in tokens]
+    joined = np.concatenate(arrays) if arrays else np.zeros(0, dtype)
+    return Documents(
+        doc_ids=doc_ids,
+        tokens=joined.astype(dtype, copy=False),
+        lengths=np.array([len(array) for array in arrays], np.int64),
+        starts=np.array(starts if starts is not None else [0] * len(doc_ids), np.int64),
+    )
+
+
+def shard_files(entries: Mapping[int, bytes], granules: Mapping[int, bytes], row_bytes: int) -> dict[str, bytes]:
+    """`index.json`, `shards.bin` and `granules.bin` of a dataset, from each shard's entry and checksums by number."""
+    numbers = sorted(entries)
+    listed = [json.loads(entries[number]) for number in numbers]
+    samples = np.array([0, *(entry["samples"] for entry in listed)], np.int64)
+    per_granule = granule_samples(row_bytes)
+    table = ShardTable(
+        first_sample=np.cumsum(samples),
+        first_granule=np.cumsum(-(-samples // per_granule)),
+        number=np.array(numbers, np.int64),
+    )
+    return {
+        "index.json": index(listed),
+        "shards.bin": table_bytes(table),
+        "granules.bin": b"".join(granules[number] for number in numbers),
+    }
+
+
+def table_of(path: str) -> str:
+    """The role of a dataset-wide file in the manifest."""
+    return "index" if path == "index.json" else "tables"
+
+
+def kept_files(files: Iterable[File]) -> list[File]:
+    """The files that the manifest lists: entries and granules of single shards have gone into the dataset-wide ones."""
+    return [file for file in files if file.table not in ("entries", "granules")]
+
+
+def _provenance(pieces: Pieces, documents: Documents, number: int) -> pa.RecordBatch:
+    return pa.record_batch(
+        {
+            "shard": pa.array(np.full(len(pieces.doc), number, np.int32)),
+            "row": pa.array(pieces.row.astype(np.int32)),
+            "token_from": pa.array(pieces.token_from.astype(np.int32)),
+            "token_to": pa.array((pieces.token_from + pieces.length).astype(np.int32)),
+            "doc_id": pa.array([documents.doc_ids[doc] for doc in pieces.doc.tolist()], pa.binary()),
+            "doc_token_from": pa.array(documents.starts[pieces.doc] + pieces.doc_from),
+        }
+    )
+
+
+def tail_rows(tail: Pieces, documents: Documents, number: int) -> pa.RecordBatch:
+    """Pieces that filled no row, with their tokens, as rows of the table `tails`."""
+    ends = np.cumsum(documents.lengths)
+    firsts = ends - documents.lengths
+    little = np.dtype(documents.tokens.dtype).newbyteorder("<")
+    runs = [
+        documents.tokens[firsts[doc] + start : firsts[doc] + start + length].astype(little).tobytes()
+        for doc, start, length in zip(tail.doc.tolist(), tail.doc_from.tolist(), tail.length.tolist(), strict=True)
+    ]
+    return pa.record_batch(
+        {
+            "partition": pa.array(np.full(len(tail.doc), number, np.int32)),
+            "doc_id": pa.array([documents.doc_ids[doc] for doc in tail.doc.tolist()], pa.binary()),
+            "doc_token_from": pa.array(documents.starts[tail.doc] + tail.doc_from),
+            "tokens": pa.array(runs, pa.binary()),
+        }
+    )

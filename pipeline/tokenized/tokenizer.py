@@ -1,0 +1,139 @@
+"""The tokenizer of a mix: trained on its text, or from a file or the hub; its ids, fingerprint and canary."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from pipeline.tokenizer_id import tokenizer_fingerprint
+
+TRAINED_EOS = "<|endoftext|>"
+TRAINED_BOS = "<|startoftext|>"
+KNOWN_EOS = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|eos|>", "[SEP]")
+KNOWN_BOS = ("<|startoftext|>", "<s>", "<|begin_of_text|>", "<bos>", "<|bos|>", "[CLS]")
+CANARY = "The 3 quick brown foxes\n\tcan't jump — naïve Ünïcödé, 漢字かな, ไทย, 🦊👩‍👩‍👧 x += 0x1F; <|endoftext|>\r\n"
+"""Its ids stand in the plan; another tokenizer, or another version that cuts text differently, gives other ids."""
+
+ENCODE_BYTES = 2**20  # characters a call of the tokenizer: bounds what its results hold
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerInfo:
+    """What the stages and the plan need to know of a tokenizer. `json_text` is its `tokenizers` JSON."""
+
+    json_text: str
+    fingerprint: str
+    vocab_size: int
+    eos_id: int
+    bos_id: int | None
+    pad_id: int
+    canary_ids: tuple[int, ...]
+
+    @property
+    def dtype(self) -> str:
+        """The shards' dtype: uint16 where every id fits, else uint32."""
+        return "uint16" if self.vocab_size <= 2**16 else "uint32"
+
+
+def train(texts: Iterable[str], vocab_size: int, *, bos: bool) -> str:
+    """A byte-level BPE (Sennrich et al. 2016; byte alphabet of GPT-2) of `vocab_size` ids as `tokenizers` JSON.
+
+    Equal texts in the equal order give equal JSON.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[TRAINED_EOS, TRAINED_BOS] if bos else [TRAINED_EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return str(tokenizer.to_str())
+
+
+def from_hub(name: str) -> str:
+    """The JSON of a tokenizer on the Hugging Face hub (or in its cache)."""
+    try:
+        return str(Tokenizer.from_pretrained(name).to_str())
+    except Exception as error:  # the hub client raises anything, from network faults to missing files
+        raise ValueError(
+            f"the tokenizer {name!r} cannot be had from the hub: {' '.join(str(error).split())}; check the name and "
+            "the network, or give its tokenizer.json as {file: …}"
+        ) from error
+
+
+def describe(json_text: str, *, where: str, eos_token: str | None, bos_token: str | None, bos: bool) -> TokenizerInfo:
+    """Read a tokenizer's JSON. `ValueError` naming `where` if it is none, or if its special tokens cannot be told."""
+    try:
+        tokenizer = open_tokenizer(json_text)
+    except Exception as error:  # tokenizers raises bare Exception on bad JSON
+        raise ValueError(f"{where} is not a tokenizers JSON file: {' '.join(str(error).split())}") from error
+    eos_id = _special(tokenizer, where, "eos_token", eos_token, KNOWN_EOS)
+    bos_id = _special(tokenizer, where, "bos_token", bos_token, KNOWN_BOS) if bos else None
+    pad_id = tokenizer.token_to_id("<pad>")
+    return TokenizerInfo(
+        json_text=json_text,
+        fingerprint=tokenizer_fingerprint(json_text.encode()),
+        vocab_size=max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1,
+        eos_id=eos_id,
+        bos_id=bos_id,
+        pad_id=eos_id if pad_id is None else pad_id,
+        canary_ids=tuple(tokenizer.encode(CANARY, add_special_tokens=False).ids),
+    )
+
+
+def open_tokenizer(json_text: str) -> Tokenizer:
+    """A tokenizer that encodes text as text: special tokens spelt out in a document are cut like other words (a
+    document cannot end itself), nothing is added, truncated or padded."""
+    tokenizer = Tokenizer.from_str(json_text)
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+class Encoder:
+    """A tokenizer opened in a worker. One thread: a Spark task has one core."""
+
+    def __init__(self, info: TokenizerInfo, *, bos: bool, eos: bool) -> None:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        self._tokenizer = open_tokenizer(info.json_text)
+        self._dtype = np.dtype(info.dtype)
+        self._head = [info.bos_id] if bos and info.bos_id is not None else []
+        self._end = [info.eos_id] if eos else []
+
+    def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.unsignedinteger[Any]]]:
+        """The ids of each text, with BOS before and EOS after where the recipe asks for them."""
+        found: list[npt.NDArray[np.unsignedinteger[Any]]] = []
+        for batch in _batches(texts):
+            encodings = self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            found.extend(np.array([*self._head, *encoding.ids, *self._end], self._dtype) for encoding in encodings)
+        return found
+
+
+def _batches(texts: Sequence[str]) -> Iterable[list[str]]:
+    batch: list[str] = []
+    n_chars = 0
+    for text in texts:
+        batch.append(text)
+        n_chars += len(text)
+        if n_chars >= ENCODE_BYTES:
+            yield batch
+            batch, n_chars = [], 0
+    if batch:
+        yield batch
+
+
+def _special(tokenizer: Tokenizer, where: str, field: str, named: str | None, known: tuple[str, ...]) -> int:
+    for token in (named,) if named is not None else known:
+        token_id = tokenizer.token_to_id(token)
+        if token_id is not None:
+            return int(token_id)
+    tried = repr(named) if named is not None else ", ".join(known)
+    raise ValueError(f"{where} has no token {tried}; name its {field} in the recipe: tokenizer: {{…, {field}: …}}")
