@@ -5,6 +5,7 @@ the manifest names the attempt that counts and lists every file of it with size 
 only, so a killed run, a late task or a speculative copy can never add a row.
 """
 
+import calendar
 import hashlib
 import json
 import time
@@ -134,7 +135,7 @@ def parse(text: bytes, where: str) -> Manifest:
             check_name(file.path)
         check_name(fields["attempt"])
         return Manifest(files=files, **fields)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{where}/{MANIFEST} is not a manifest of this project: {error}") from error
 
 
@@ -196,6 +197,6 @@ def sweep(url: str, now_seconds: float | None = None) -> list[str]:
 def _started(attempt: str) -> float:
     """When an attempt's folder was named, in seconds since 1970 (UTC); names of other kinds count as new."""
     try:
-        return time.mktime(time.strptime(attempt.split("-")[1], "%Y%m%dT%H%M%S")) - time.timezone
+        return calendar.timegm(time.strptime(attempt.split("-")[1], "%Y%m%dT%H%M%S"))
     except (IndexError, ValueError):
         return float("inf")

@@ -5,7 +5,6 @@ plan's folder, so a copied root is the same root.
 """
 
 import json
-import posixpath
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction

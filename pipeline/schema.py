@@ -54,6 +54,16 @@ def ddl(stage: str, table: str, only: tuple[str, ...] | None = None) -> str:
     return ", ".join(f"{name} {types[name]}" for name in (only or tuple(types)))
 
 
+def array(values: Any, schema: pa.Schema, name: str, where: str) -> pa.Array:
+    """`values` (Arrow, numpy or a list) as the column `name` of `schema`; `ValueError` that names it and `where`."""
+    if isinstance(values, pa.Array) or name not in schema.names:
+        return values if isinstance(values, pa.Array) else pa.array(values)
+    try:
+        return pa.array(values, type=schema.field(name).type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{where}: column {name!r} must be {schema.field(name).type}: {error}") from error
+
+
 def conform(batch: pa.RecordBatch, schema: pa.Schema, where: str) -> pa.RecordBatch:
     """`batch` with exactly the columns of `schema`, in its order and types.
 

@@ -6,10 +6,10 @@ is ever rewritten in place: a name that has been published keeps its bytes.
 """
 
 import os
+import stat
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -29,15 +29,19 @@ class FileInfo:
 
 
 def normalise(url: str) -> str:
-    """The one spelling of a URL: `s3a://` becomes `s3://`, a trailing slash goes."""
+    """The one spelling of a URL: `s3a://` becomes `s3://`, a trailing slash goes. `ValueError` if it is empty."""
+    if not url:
+        raise ValueError("the path of a file or folder is empty; `.` is the current folder")
     if url.startswith("s3a://"):
         url = "s3://" + url[len("s3a://") :]
-    return url.rstrip("/") or "/"
+    scheme, mark, path = url.rpartition("://")
+    return scheme + mark + (path.rstrip("/") or path[:1])
 
 
 def join(base: str, *parts: str) -> str:
     """`base` and the relative `parts` with single slashes between."""
-    return "/".join([normalise(base), *(part.strip("/") for part in parts)])
+    base = normalise(base)
+    return base + ("" if base.endswith("/") else "/") + "/".join(part.strip("/") for part in parts)
 
 
 def is_local(url: str) -> bool:
@@ -46,26 +50,30 @@ def is_local(url: str) -> bool:
 
 
 def local_path(url: str) -> Path:
-    """The path behind a local URL."""
+    """The path behind a local URL; `~` is the home folder, as fsspec has it."""
     if not is_local(url):
         raise ValueError(f"{url} is not on this machine's disk")
-    return Path(url.removeprefix("file://"))
+    return Path(url.removeprefix("file://")).expanduser()
 
 
 def exists(url: str, options: Options = None) -> bool:
     """Whether there is a file (or folder) at `url`."""
     fs, path = _open_fs(url, options)
+    fs.invalidate_cache()  # of listings: another run may have written since
     return bool(fs.exists(path))
 
 
 def list_files(base: str, options: Options = None) -> list[FileInfo]:
-    """All files below the folder `base`, sorted by path; an absent folder has none.
+    """All files below the folder `base`, sorted by path; an absent folder has none. Links are followed.
 
     `stamp` is the ETag where the store has one, else modification time and size.
     """
+    base = normalise(base)
+    if is_local(base):
+        return sorted(_local_files(local_path(base)), key=lambda info: info.path)
     fs, root = _open_fs(base, options)
     fs.invalidate_cache()
-    found: dict[str, dict[str, Any]] = fs.find(root, detail=True) if fs.exists(root) else {}
+    found: dict[str, dict[str, Any]] = fs.find(root, detail=True) if fs.isdir(root) else {}
     prefix = fs._strip_protocol(root).rstrip("/") + "/"
     infos = [
         FileInfo(path=name.removeprefix(prefix), bytes=int(info["size"]), stamp=_stamp(info))
@@ -149,6 +157,32 @@ def _write_beside(target: Path, data: bytes | memoryview) -> Path:
     return temporary
 
 
+def _local_files(root: Path) -> Iterator[FileInfo]:
+    """fsspec 2026.9 takes a linked folder for a file, and a linked file's time from the link."""
+    for path in _walk(root, frozenset()):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise  # a link to nothing: data are missing
+            continue  # gone since it was listed
+        if stat.S_ISREG(found.st_mode):
+            name = path.relative_to(root).as_posix()
+            yield FileInfo(path=name, bytes=found.st_size, stamp=f"{found.st_mtime_ns}-{found.st_size}")
+
+
+def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """The files below a folder; none in a link to a folder that it lies in."""
+    real = folder.resolve()
+    if real in above or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _walk(path, above | {real})
+        else:
+            yield path
+
+
 def _stamp(info: dict[str, Any]) -> str:
     etag = info.get("ETag") or info.get("etag")
     if etag:
@@ -157,18 +191,6 @@ def _stamp(info: dict[str, Any]) -> str:
     return f"{changed}-{info['size']}"
 
 
-@lru_cache(maxsize=64)
-def _cached_fs(url_head: str, options: tuple[tuple[str, Any], ...]) -> AbstractFileSystem:
-    fs, _ = url_to_fs(url_head, **dict(options))
-    return fs
-
-
 def _open_fs(url: str, options: Options) -> tuple[AbstractFileSystem, str]:
-    url = normalise(url)
-    if options:
-        fs, path = url_to_fs(url, **options)
-        return fs, str(path)
-    scheme, found, rest = url.partition("://")
-    head = f"{scheme}://{rest.split('/', 1)[0]}" if found else "/"
-    fs = _cached_fs(head, ())
-    return fs, str(fs._strip_protocol(url))
+    fs, path = url_to_fs(normalise(url), **(options or {}))  # 10 µs: fsspec keeps its file systems, for each process
+    return fs, str(path)

@@ -98,7 +98,7 @@ def build(
 def alarms(dataset: Dataset, max_rejected: float) -> list[Alarm]:
     """More of a source rejected than the recipe allows."""
     counts, source = dataset.manifest.counts, dataset.manifest.source
-    share = 1 - counts["kept_documents"] / counts["documents"]
+    share = 1 - counts["kept_documents"] / max(1, counts["documents"])
     if share <= max_rejected:
         return []
     worst = sorted(counts["rejected"].items(), key=lambda item: -item[1])

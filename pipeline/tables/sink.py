@@ -56,13 +56,11 @@ class Sink:
     def write(self, table: str, rows: pa.RecordBatch | Mapping[str, object]) -> None:
         """Add rows to a table; columns are checked against the stage's schema."""
         wanted = schema.arrow(self._stage, table)
+        where = f"{self._stage}.{table}"
         if not isinstance(rows, pa.RecordBatch):
-            columns = [
-                value if isinstance(value, pa.Array) else pa.array(value, type=wanted.field(name).type)
-                for name, value in rows.items()
-            ]
-            rows = pa.record_batch(columns, names=list(rows))
-        batch = schema.conform(rows, wanted, f"{self._stage}.{table}")
+            arrays = [schema.array(value, wanted, name, where) for name, value in rows.items()]
+            rows = pa.record_batch(arrays, names=list(rows))
+        batch = schema.conform(rows, wanted, where)
         if batch.num_rows == 0:
             return
         for piece in _pieces(batch):

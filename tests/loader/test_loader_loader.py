@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline import plan as plans
 from pipeline.loader import DamagedDatasetError, StreamingLoader
-from pipeline.plan import order_of
 from pipeline.order import batch_rows
+from pipeline.plan import order_of
 from pipeline.tokenizer_id import tokenizer_fingerprint
 from tests.tiny_mix import TINY_TOKENIZER, VALIDATION, make_tiny_mix, tiny_row, tiny_shard
 

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline import plan as plans
 from pipeline.loader.sequence import TrainSequence, ValidationSequence
-from pipeline.plan import order_of
 from pipeline.order import batch_rows
+from pipeline.plan import order_of
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""What every job is: arguments → the flow up to one stage → an exit code, and errors that a person can read."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from rich.console import Console
+
+from pipeline import recipe, report
+from pipeline.flow import STAGES, Flow
+
+RECIPES = Path("mixes")
+FILE_WIDTH = 140  # columns of the tables where the output is not a terminal
+
+
+def run(stage: str, arguments: list[str] | None = None) -> int:
+    """Make the stage's datasets from those of the stages before, or, for `mix`, whatever is missing of all stages.
+
+    Returns the exit code: 0, or 1 after a paragraph that says what is wrong.
+    """
+    given = _parse(stage, arguments)
+    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
+    flow = None
+    try:
+        mix = recipe.load(_recipe_path(given.mix))
+        makes = STAGES if stage == "mix" else (stage,)
+        flow = Flow(mix, given.root, console=console, makes=makes, cores=given.cores)
+        if stage in ("mix", "mixed"):
+            report.show(console, flow.mixed)
+        else:
+            getattr(flow, stage)
+    except (ValueError, OSError, ImportError) as error:  # ImportError: fsspec's "Install s3fs to access S3"
+        return _fail(str(error), given.trace, error)
+    except (PySparkException, Py4JError) as error:
+        return _fail(f"Spark could not go on: {_cause(str(error))} (the whole story: --trace)", given.trace, error)
+    finally:
+        if flow is not None:
+            flow.stop()
+    return 0
+
+
+def _parse(stage: str, arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=f"Shardmill: {'all stages' if stage == 'mix' else stage} of a mix.")
+    parser.add_argument("--mix", required=True, help="a recipe: the path of a YAML file, or a name in mixes/")
+    parser.add_argument("--root", default="data", help="where datasets lie: a folder or an fsspec URL (default: data)")
+    parser.add_argument(
+        "--cores", type=_cores, help="cores of this machine to use (default: all; not for spark-submit)"
+    )
+    parser.add_argument("--trace", action="store_true", help="show the traceback of an error")
+    return parser.parse_args(arguments)
+
+
+def _cores(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cores; give 1 or more")
+    return int(text)
+
+
+def _recipe_path(mix: str) -> Path:
+    named = RECIPES / f"{mix}.yaml"
+    return named if named.exists() and not Path(mix).is_file() else Path(mix)
+
+
+def _cause(text: str) -> str:
+    """What Spark's message says of the cause, on one line: a worker's exception, else the message's first line."""
+    _, traceback, story = text.rpartition("Traceback (most recent call last):\n")
+    if not traceback:
+        return next((line.strip() for line in text.splitlines() if line.strip()), "no message")
+    lines = story.partition("\n\n")[0].splitlines()
+    return " ".join(line.strip() for line in lines if not line.startswith((" ", "\t", "JVM stacktrace")))
+
+
+def _fail(message: str, trace: bool, error: Exception) -> int:
+    if trace:
+        raise error
+    sys.stderr.write(f"error: {message}\n")
+    return 1

@@ -1,0 +1,137 @@
+"""A SparkSession for one machine, and the progress of its tasks; nothing of it is needed under spark-submit."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from pyspark.sql import SparkSession
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+SETTINGS = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "true",
+}
+LOCAL_SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "2g",
+    "spark.sql.shuffle.partitions": "8",
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).parent / 'log4j2.properties'}",
+}
+POLL_SECONDS = 0.25
+
+
+def start(app: str, *, cores: int | None = None) -> SparkSession:
+    """The session of spark-submit or Spark Connect where there is one, else a new one on `cores` of this machine
+    (None: all of them)."""
+    builder = SparkSession.builder.appName(app)
+    for key, value in SETTINGS.items():
+        builder = builder.config(key, value)
+    if not (os.environ.get("PYSPARK_GATEWAY_PORT") or os.environ.get("SPARK_REMOTE")):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        builder = builder.master(f"local[{cores or '*'}]")
+        for key, value in LOCAL_SETTINGS.items():
+            builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+@contextmanager
+def progress(spark: SparkSession, console: Console, what: str, n_bytes: int = 0) -> Iterator[None]:
+    """Show, while the body runs, the share of its tasks that is done, the rate and the time left.
+
+    `n_bytes` is the input's size; the rate is the share done of it a second. On a terminal the line moves; elsewhere
+    one line is printed at the end.
+    """
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]:>12}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        shown = bar.add_task(what, total=None, rate="")
+        stop = threading.Event()
+        watcher = threading.Thread(target=_watch, args=(spark, bar, shown, n_bytes, stop), daemon=True)
+        watcher.start()
+        try:
+            yield
+        except BaseException:
+            stop.set()
+            watcher.join()
+            bar.update(shown, rate="failed")
+            raise
+        stop.set()
+        watcher.join()
+        bar.update(shown, total=1, completed=1, rate=_rate(n_bytes, 1.0, bar.tasks[0].elapsed))
+
+
+def _watch(spark: SparkSession, bar: Progress, shown: TaskID, n_bytes: int, stop: threading.Event) -> None:
+    tasks = _Tasks(spark)
+    while not stop.wait(POLL_SECONDS):
+        done, total = tasks.look()
+        if total > 0:
+            bar.update(shown, total=total, completed=done, rate=_rate(n_bytes, done / total, bar.tasks[0].elapsed))
+    tasks.close()
+
+
+class _Tasks:
+    """Tasks done and known of the jobs that run while it looks: classic Spark tells through its status tracker, Spark
+    Connect through a progress handler."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._seen: dict[int, tuple[int, int]] = {}
+        self._spark = spark
+        self._connect = not hasattr(spark, "_jsc")
+        if self._connect:
+            spark.registerProgressHandler(cast(Any, self._handle))
+
+    def look(self) -> tuple[int, int]:
+        """(done, known) tasks."""
+        if not self._connect:
+            self._ask()
+        seen = list(self._seen.values())
+        return sum(done for done, _ in seen), sum(total for _, total in seen)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._connect:
+            self._spark.removeProgressHandler(cast(Any, self._handle))
+
+    def _ask(self) -> None:
+        tracker = self._spark.sparkContext.statusTracker()
+        active = list(tracker.getActiveStageIds())
+        self._seen = {stage: (total, total) for stage, (_, total) in self._seen.items()}
+        for stage in active:
+            info = tracker.getStageInfo(stage)
+            if info is not None:
+                self._seen[stage] = (info.numCompletedTasks, info.numTasks)
+
+    def _handle(self, stages: Iterable[Any] | None, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
+        for stage in stages or ():
+            self._seen[stage.stage_id] = (stage.num_completed_tasks, stage.num_tasks)
+
+
+def _rate(n_bytes: int, share: float, seconds: float | None) -> str:
+    if not n_bytes or not seconds:
+        return ""
+    return f"{n_bytes * share / seconds / 1e6:.1f} MB/s"

@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xxhash
+
+from pipeline import schema
+from pipeline.tables import sink as sinks
+from pipeline.tables.sink import Sink, read_batches
+
+
+def rejected(n: int, text: str = "why") -> dict[str, object]:
+    """n rows of the table `filtered.rejected`."""
+    return {
+        "doc_id": [number.to_bytes(16, "big") for number in range(n)],
+        "source": ["code"] * n,
+        "n_bytes": np.arange(n),
+        "reason": pa.array([text] * n),
+    }
+
+
+def rows_of(sink: Sink, path: str) -> list[dict[str, object]]:
+    return [row for batch in read_batches(f"{sink.attempt_url}/{path}") for row in batch.to_pylist()]
+
+
+def test_rows_come_back_with_the_tables_schema(tmp_path: Path) -> None:
+    with Sink("filtered", str(tmp_path), 7) as sink:
+        sink.write("rejected", rejected(2))
+        sink.write("rejected", pa.record_batch(rejected(1, "other")))
+        sink.count("documents")
+        sink.count("documents", 2)
+    (file,) = sink.files
+    data = (tmp_path / file.path).read_bytes()
+    assert file.path.startswith("rejected/part-000007-")
+    assert (file.table, file.rows, file.bytes) == ("rejected", 3, len(data))
+    assert file.xxh3 == xxhash.xxh3_64_hexdigest(data)
+    assert sink.counts == {"documents": 3}
+    assert pq.read_schema(tmp_path / file.path).equals(schema.arrow("filtered", "rejected"))
+    assert rows_of(sink, file.path) == [
+        {"doc_id": bytes(16), "source": "code", "n_bytes": 0, "reason": "why"},
+        {"doc_id": bytes(15) + b"\x01", "source": "code", "n_bytes": 1, "reason": "why"},
+        {"doc_id": bytes(16), "source": "code", "n_bytes": 0, "reason": "other"},
+    ]
+    assert [batch.schema.names for batch in read_batches(str(tmp_path / file.path), ["reason"])] == [["reason"]] * 1
+
+
+def test_two_tries_of_a_task_share_no_name(tmp_path: Path) -> None:
+    names = set()
+    for _ in range(2):
+        with Sink("filtered", str(tmp_path), 7) as sink:
+            sink.write("rejected", rejected(1))
+        names.add(sink.files[0].path)
+    assert len(names) == 2
+
+
+def test_files_and_row_groups_have_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sinks, "ROW_GROUP_BYTES", 1000)
+    monkeypatch.setattr(sinks, "FILE_BYTES", 4000)
+    with Sink("filtered", str(tmp_path), 0) as sink:
+        sink.write("rejected", rejected(100, "x" * 200))  # one batch of about 24 kB
+        for number in range(30):
+            sink.write("rejected", rejected(1, f"{number}" * 50))
+    rows = [row for file in sink.files for row in rows_of(sink, file.path)]
+    assert [row["reason"] for row in rows] == ["x" * 200] * 100 + [f"{number}" * 50 for number in range(30)]
+    assert sorted(file.path for file in sink.files) == [file.path for file in sink.files]
+    assert 6 <= len(sink.files) <= 9
+    for file in sink.files:
+        metadata = pq.read_metadata(tmp_path / file.path)
+        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        assert sum(sizes) == file.rows
+        assert max(sizes) <= 12
+
+
+def test_a_table_without_rows_makes_no_file(tmp_path: Path) -> None:
+    with Sink("filtered", str(tmp_path), 0) as sink:
+        sink.write("rejected", rejected(0))
+    assert sink.files == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_that_fails_finishes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="fault"), Sink("filtered", str(tmp_path), 0) as sink:
+        sink.write("rejected", rejected(1))
+        raise RuntimeError("fault")
+    assert sink.files == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whole_files_keep_their_name_and_bytes(tmp_path: Path) -> None:
+    with Sink("tokenized", str(tmp_path), 0) as sink:
+        sink.put("shards", "shard.00000.mds", memoryview(b"abc"), 5)
+    (file,) = sink.files
+    assert (tmp_path / "shard.00000.mds").read_bytes() == b"abc"
+    assert (file.table, file.path, file.bytes, file.rows) == ("shards", "shard.00000.mds", 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_bytes": ["many"]}, r"filtered\.rejected: column 'n_bytes' must be int64"),
+        ({"source": [None]}, r"filtered\.rejected: column 'source' has 1 nulls"),
+        ({"words": [1]}, r"filtered\.rejected: column 'words' is not in the schema"),
+    ],
+)
+def test_a_wrong_column_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message), Sink("filtered", str(tmp_path), 0) as sink:
+        sink.write("rejected", rejected(1) | changes)

@@ -1,0 +1,170 @@
+import dataclasses
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from pipeline import plan, storage
+from pipeline.order import ORDER_VERSION, OrderStage
+from pipeline.plan import Part, Plan, PlanSource, PlanStage, PlanTokenizer
+from tests.tiny_mix import make_tiny_mix
+
+TOKENIZER = PlanTokenizer(
+    path="tokenizer.json",
+    fingerprint="ab" * 32,
+    vocab_size=300,
+    eos_id=0,
+    bos_id=None,
+    pad_id=0,
+    canary_text="x é",
+    canary_ids=(1, 2),
+)
+PLAN = Plan(
+    name="demo",
+    seed=17,
+    order_version=ORDER_VERSION,
+    sequence_length=8,
+    dtype="uint16",
+    budget_tokens=1001,
+    block_samples=64,
+    chunk_samples=4,
+    tokenizer=TOKENIZER,
+    sources=(
+        PlanSource(name="code", parts=(Part(path="../../t/c/1", fingerprint="1", n_samples=7),)),
+        PlanSource(
+            name="docs",
+            parts=(
+                Part(path="../../t/d/2", fingerprint="2", n_samples=5),
+                Part(path="../../t/d/3", fingerprint="3", n_samples=6),
+            ),
+            validation=(Part(path="../../t/d/4", fingerprint="4", n_samples=1),),
+        ),
+    ),
+    stages=(PlanStage(until=50, weights=("2/5", "3/5")), PlanStage(until=None, weights=("1", "0"))),
+    accounting={"tokens_served": 1000},
+)
+
+
+def test_json_and_back() -> None:
+    text = plan.to_json(PLAN)
+    assert plan.from_json(text, "here") == PLAN
+    assert plan.to_json(plan.from_json(text, "here")) == text
+    assert text.endswith(b"\n")
+
+
+def test_derived_figures() -> None:
+    assert PLAN.budget_samples == 125
+    assert PLAN.row_bytes == 16
+    assert dataclasses.replace(PLAN, dtype="uint32").row_bytes == 32
+    assert [source.n_samples for source in PLAN.sources] == [7, 11]
+
+
+def test_the_order_of_a_plan() -> None:
+    order = plan.order_of(PLAN)
+    assert (order.seed, order.block_samples, order.chunk_samples) == (17, 64, 4)
+    assert (order.names, order.n_samples) == (("code", "docs"), (7, 11))
+    assert order.stages == (
+        OrderStage(until=50, weights=(Fraction(2, 5), Fraction(3, 5))),
+        OrderStage(until=None, weights=(Fraction(1), Fraction(0))),
+    )
+
+
+def test_an_identity_keeps_its_digits() -> None:
+    assert PLAN.identity == "72ab85973e354393dcf7caefa0e85bd4"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "other"},
+        {"budget_tokens": 5000},
+        {"accounting": {}},
+        {"tokenizer": dataclasses.replace(TOKENIZER, path="elsewhere.json")},
+    ],
+)
+def test_what_changes_no_sample_keeps_the_identity(changes: dict[str, object]) -> None:
+    assert dataclasses.replace(PLAN, **changes).identity == PLAN.identity  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 18},
+        {"order_version": 0},
+        {"sequence_length": 16},
+        {"dtype": "uint32"},
+        {"block_samples": 128},
+        {"chunk_samples": 8},
+        {"tokenizer": dataclasses.replace(TOKENIZER, fingerprint="cd" * 32)},
+        {"sources": PLAN.sources[:1]},
+        {"sources": PLAN.sources[::-1]},
+        {"stages": PLAN.stages[1:]},
+    ],
+)
+def test_what_changes_a_sample_changes_the_identity(changes: dict[str, object]) -> None:
+    assert dataclasses.replace(PLAN, **changes).identity != PLAN.identity  # type: ignore[arg-type]
+
+
+def test_a_plan_changed_by_hand_is_refused() -> None:
+    fields = json.loads(plan.to_json(PLAN))
+    fields["seed"] = 18
+    with pytest.raises(ValueError, match=f"here was changed after it was made: it says identity {PLAN.identity}"):
+        plan.from_json(json.dumps(fields).encode(), "here")
+
+
+def test_another_version_is_refused() -> None:
+    fields = json.loads(plan.to_json(PLAN))
+    fields["version"] = 99
+    with pytest.raises(ValueError, match="its version is 99, this code reads version 1; make the mix again"):
+        plan.from_json(json.dumps(fields).encode(), "here")
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"1", b"null", b"{}", b'{"format": "mds"}', b"\xff"])
+def test_what_is_no_plan_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match="here is not a plan of this project: "):
+        plan.from_json(text, "here")
+
+
+@pytest.mark.parametrize("field", ["seed", "sources", "tokenizer", "stages", "dtype"])
+def test_a_plan_without_a_field_is_refused(field: str) -> None:
+    fields = json.loads(plan.to_json(PLAN))
+    del fields[field]
+    with pytest.raises(ValueError, match="here is not a plan of this project: "):
+        plan.from_json(json.dumps(fields).encode(), "here")
+
+
+def test_load_names_the_plan_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no plan at .*/mix\.json; `make mix MIX=…` writes it"):
+        plan.load(str(tmp_path))
+
+
+def test_parts_are_found_from_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_tiny_mix(tmp_path)
+    part = plan.load(str(folder)).sources[0].parts[0].path
+    assert storage.exists(plan.resolve(str(folder), part))
+    for place, mix in ((tmp_path, "mixes/tiny"), (folder, "."), (folder.parent, "tiny")):
+        monkeypatch.chdir(place)
+        assert storage.exists(plan.resolve(mix, part))
+
+
+@pytest.mark.parametrize(
+    ("mix", "expected"),
+    [
+        ("s3a://bucket/root/mixes/demo/", "s3://bucket/root/tokenized/code/1f"),
+        ("s3://bucket/mixes/demo", "s3://bucket/tokenized/code/1f"),
+        ("/data/mixes/demo", "/data/tokenized/code/1f"),
+        ("file:///data/mixes/demo", "/data/tokenized/code/1f"),
+    ],
+)
+def test_resolve(mix: str, expected: str) -> None:
+    assert plan.resolve(mix, "../../tokenized/code/1f") == expected
+
+
+@pytest.mark.parametrize(
+    ("row_bytes", "block", "chunk"),
+    [(1, 2**18, 2**20), (4096, 2**18, 256), (4097, 2**17, 255), (2**20, 1024, 1), (2**30, 1, 1), (2**31, 1, 1)],
+)
+def test_blocks_and_chunks_by_the_size_of_a_row(row_bytes: int, block: int, chunk: int) -> None:
+    assert plan.block_samples(row_bytes) == block
+    assert plan.chunk_samples(row_bytes) == chunk
