@@ -1,0 +1,301 @@
+"""The whole flow on real Spark, over a corpus of a few hundred documents."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+from rich.console import Console
+from tokenizers import Tokenizer
+
+from pipeline import manifest, plan, report, session
+from pipeline.alarms import StageError
+from pipeline.flow import STAGES, Finished, Flow
+from pipeline.loader import StreamingLoader
+from pipeline.mds import reader
+from pipeline.recipe import Mix
+from pipeline.tables.sink import read_batches
+from tests.corpus import N_DOCUMENTS, make_raw, make_recipe, near, text_of
+from tests.real_streaming import import_streaming
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def flow_of(mix: Mix, root: Path, spark: SparkSession | None, makes: tuple[str, ...] = STAGES) -> Flow:
+    return Flow(mix, str(root), console=Console(quiet=True), makes=makes, spark=spark)
+
+
+def rows_of(dataset: manifest.Dataset, table: str) -> list[dict[str, Any]]:
+    return [row for url in dataset.urls(table) for batch in read_batches(url) for row in batch.to_pylist()]
+
+
+def bytes_of(finished: Finished) -> dict[str, bytes]:
+    """Everything that must not depend on when, where and how often a mix was made, by name."""
+    folder = Path(finished.url)
+    found = {name: (folder / name).read_bytes() for name in ("mix.json", "tokenizer.json")}
+    for name, parts in finished.tokenized.measured.items():
+        for part in [*parts, finished.tokenized.validation[name]]:
+            for file in part.manifest.files:
+                if file.table in ("shards", "index", "tables"):
+                    found[f"{name} {part.manifest.fingerprint} {file.path}"] = Path(part.file_url(file)).read_bytes()
+    return found
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_raw(tmp_path_factory.mktemp("raw"))
+
+
+@pytest.fixture(scope="module")
+def made(raw: Path, tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Finished:
+    return flow_of(make_recipe(raw), tmp_path_factory.mktemp("root"), spark).mixed
+
+
+def test_every_document_is_accounted_for(made: Finished) -> None:
+    assert {name: data.manifest.counts["kept_documents"] for name, data in made.documents.items()} == {
+        "notes": N_DOCUMENTS + 6,
+        "pages": N_DOCUMENTS + 2,
+    }
+    assert made.filtered["notes"].manifest.counts["rejected"] == {"gopher_quality.min_words": 3}
+    assert made.filtered["pages"].manifest.counts["rejected"] == {}
+    # Of a text in both sources the one of `pages` stays, which has the smaller priority.
+    assert made.deduped["notes"].manifest.counts["removed"] == {"exact": 3, "near": 2}
+    assert made.deduped["pages"].manifest.counts["removed"] == {}
+    for name, deduped in made.deduped.items():
+        tokenized = [*made.tokenized.measured[name], made.tokenized.validation[name]]
+        assert sum(part.manifest.counts["documents"] for part in tokenized) == deduped.manifest.counts["kept_documents"]
+        assert made.tokenized.validation[name].manifest.counts["documents"] == 10
+
+
+def test_removed_documents_name_the_one_that_stays(made: Finished) -> None:
+    texts = {row["doc_id"]: row["text"] for data in made.filtered.values() for row in rows_of(data, "filtered")}
+    removed = rows_of(made.deduped["notes"], "removed")
+    pairs = {(texts[row["doc_id"]], texts[row["kept_doc_id"]], row["kind"]) for row in removed}
+    assert (text_of(5), text_of(5), "exact") in pairs
+    assert (text_of(6), near(text_of(6)), "near") in pairs
+    assert all(row["similarity"] >= 0.8 for row in removed)
+
+
+def test_every_token_is_found_again_in_its_document(made: Finished) -> None:
+    tokenizer = Tokenizer.from_str(made.tokenized.info.json_text)
+    for name, deduped in made.deduped.items():
+        texts = {row["doc_id"]: row["text"] for row in rows_of(deduped, "deduped")}
+        ids = {
+            doc: [*tokenizer.encode(text, add_special_tokens=False).ids, made.plan.tokenizer.eos_id]
+            for doc, text in texts.items()
+        }
+        seen: dict[bytes, int] = dict.fromkeys(ids, 0)
+        for part in [*made.tokenized.measured[name], made.tokenized.validation[name]]:
+            shards = {
+                int(file.path.split(".")[1]): reader.open_shard(part.file_url(file)).array("tokens")
+                for file in part.files("shards")
+            }
+            covered = {number: np.zeros(rows.shape, bool) for number, rows in shards.items()}
+            for piece in rows_of(part, "provenance"):
+                span = slice(piece["token_from"], piece["token_to"])
+                start, length = piece["doc_token_from"], piece["token_to"] - piece["token_from"]
+                tokens = shards[piece["shard"]][piece["row"], span].tolist()
+                assert tokens == ids[piece["doc_id"]][start : start + length]
+                assert not covered[piece["shard"]][piece["row"], span].any()
+                covered[piece["shard"]][piece["row"], span] = True
+                seen[piece["doc_id"]] += length
+            assert all(rows.all() for rows in covered.values())
+            for tail in rows_of(part, "tails"):
+                seen[tail["doc_id"]] += len(tail["tokens"]) // 2
+        assert seen == {doc: len(tokens) for doc, tokens in ids.items()}
+
+
+def test_the_plan_serves_what_was_asked(made: Finished) -> None:
+    accounts = made.plan.accounting["sources"]
+    assert made.plan.accounting["budget_samples"] == 100_000 // 64
+    assert abs(accounts["notes"]["weight_achieved"] - 0.7) < 6 / 1562
+    assert accounts["notes"]["samples_served"] + accounts["pages"]["samples_served"] == 1562
+    lines = Console(width=160)
+    with lines.capture() as shown:
+        report.show(lines, made)
+    assert "gopher_quality.min_words" in shown.get()
+    assert "mix.json" in shown.get()
+
+
+def test_global_batches_are_the_same_for_every_world_size(made: Finished) -> None:
+    def batches(world_size: int) -> list[list[list[int]]]:
+        loaders = [
+            StreamingLoader(made.url, global_batch_size=24, rank=rank, world_size=world_size, format="numpy")
+            for rank in range(world_size)
+        ]
+        found = [
+            np.concatenate([part["input_ids"] for part in parts]).tolist()
+            for parts in zip(*(iter(loader) for loader in loaders), strict=True)
+        ]
+        for loader in loaders:
+            loader.close()
+        return found
+
+    alone = batches(1)
+    assert len(alone) == 1562 // 24
+    for world_size in (2, 3, 4, 8):
+        assert batches(world_size) == alone
+
+
+def test_a_second_root_holds_the_same_bytes(made: Finished, raw: Path, tmp_path: Path, spark: SparkSession) -> None:
+    assert bytes_of(flow_of(make_recipe(raw), tmp_path, spark).mixed) == bytes_of(made)
+
+
+def test_a_copied_root_is_the_same_root(
+    made: Finished, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(Path(made.url).parent.parent, tmp_path / "copy")
+    monkeypatch.setattr(session, "start", lambda *_, **__: pytest.fail("Spark was started for a finished mix"))
+    again = flow_of(make_recipe(raw), tmp_path / "copy", None).mixed
+    assert bytes_of(again) == bytes_of(made)
+    with StreamingLoader(tmp_path / "copy" / "mixes" / "tiny", global_batch_size=8, rank=0, world_size=1) as loader:
+        assert next(iter(loader))["input_ids"].shape == (8, 64)
+
+
+def test_a_new_weight_makes_only_a_new_plan(made: Finished, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(made.url).parent.parent
+    monkeypatch.setattr(session, "start", lambda *_, **__: pytest.fail("Spark was started for another weight"))
+    stages = "[{until_tokens: 50K}, {weights: {notes: 0, pages: 1}}]"
+    finished = flow_of(make_recipe(raw, name="other", stages=stages), root, None).mixed
+    assert finished.plan.stages[1] == plan.PlanStage(until=None, weights=("0", "1"))
+    assert finished.plan.sources == made.plan.sources
+
+
+def test_two_runs_into_one_root_at_once_end_right(
+    made: Finished, raw: Path, tmp_path: Path, spark: SparkSession
+) -> None:
+    finished: list[Finished] = []
+    runs = [
+        threading.Thread(target=lambda: finished.append(flow_of(make_recipe(raw), tmp_path, spark).mixed))
+        for _ in range(2)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert [bytes_of(one) for one in finished] == [bytes_of(made)] * 2
+    assert sum(1 for _ in tmp_path.glob("documents/notes/*/attempt-*")) == 1
+
+
+def test_a_run_killed_in_the_middle_is_simply_run_again(
+    made: Finished, raw: Path, tmp_path: Path, spark: SparkSession
+) -> None:
+    recipe_file = tmp_path / "tiny.yaml"
+    recipe_file.write_text(
+        "\n".join(
+            [
+                "name: tiny\nseed: 3\nsequence_length: 64\nbudget_tokens: 100K\nholdout: {documents: 10}",
+                "tokenizer: {train: {vocab_size: 500, sample_bytes: 100K}}\nsources:",
+                f"  notes: {{root: {raw}/notes, files: ['**/*.jsonl.gz'], rules: [gopher_quality], weight: 0.7, "
+                "priority: 2}",
+                f"  pages: {{root: {raw}/pages, files: ['*.jsonl.zst'], rules: [gopher_quality], weight: 0.3, "
+                "priority: 1}",
+            ]
+        )
+    )
+    root = tmp_path / "root"
+    command = [sys.executable, "jobs/mix.py", "--mix", str(recipe_file), "--root", str(root), "--cores", "2"]
+    run = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(root.glob("signatures/*/*/attempt-*")) and run.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    assert not (root / "mixes").exists()
+    assert bytes_of(flow_of(make_recipe(raw), root, spark).mixed) == bytes_of(made)
+
+
+def test_streaming_dataset_reads_the_shards(made: Finished, tmp_path: Path) -> None:
+    streaming = import_streaming()
+    part = made.tokenized.measured["notes"][0]
+    folder = Path(part.url) / part.manifest.attempt
+    ours = np.concatenate([reader.open_shard(url).array("tokens") for url in part.urls("shards")])
+    streaming.base.util.clean_stale_shared_memory()
+    theirs = streaming.StreamingDataset(local=str(folder), shuffle=False, batch_size=1, validate_hash="xxh3_64")
+    assert len(theirs) == len(ours) == part.manifest.counts["samples"]
+    for number in range(len(ours)):
+        assert np.array_equal(theirs[number]["tokens"], ours[number])
+    del theirs
+    streaming.base.util.clean_stale_shared_memory()
+
+
+def test_other_formats_packings_and_choices(made: Finished, raw: Path, tmp_path: Path, spark: SparkSession) -> None:
+    (tmp_path / "books").mkdir()
+    for number in range(30):
+        (tmp_path / "books" / f"{number}.txt").write_text(text_of(number, 40 + 17 * number))
+    rows = [{"body": text_of(number), "link": f"http://x/{number}", "n": number} for number in range(40)]
+    (tmp_path / "tables").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "tables" / "t.parquet")
+    mix = make_recipe(
+        raw,
+        tokenizer=f"{{file: {Path(made.url) / 'tokenizer.json'}}}",
+        budget_tokens="30K",
+        packing="best_fit",
+        redistribute="true",
+        holdout="{documents: 2}",
+        dedup="{scope: within_source, verify: exact, threshold: 0.7, bands: 20, rows: 5}",
+        sources=f"""
+  books: {{root: "{tmp_path}/books", files: ["*.txt"], format: text, weight: 5, max_passes: 1}}
+  tables: {{root: "{tmp_path}/tables", files: ["*.parquet"], format: parquet, text_field: body, url_field: link,
+    weight: 1}}
+""",
+    )
+    finished = flow_of(mix, tmp_path / "root", spark).mixed
+    assert rows_of(finished.documents["tables"], "documents")[7]["url"] == "http://x/7"
+    for name in ("books", "tables"):
+        counts = finished.tokenized.measured[name][0].manifest.counts
+        assert counts["left_over_tokens"] == 0
+        assert counts["samples"] * 64 == counts["tokens"] + counts["padding_tokens"]
+    accounts = finished.plan.accounting["sources"]
+    assert accounts["books"]["passes"] <= 1.01
+    assert accounts["books"]["weight_achieved"] < 5 / 6
+
+
+def test_a_stage_alone_says_what_is_missing(raw: Path, tmp_path: Path, spark: SparkSession) -> None:
+    with pytest.raises(
+        StageError, match=r"documents of source notes has not been made .* run jobs/documents\.py first"
+    ):
+        _ = flow_of(make_recipe(raw), tmp_path, spark, ("filtered",)).filtered
+
+
+def test_a_glob_without_files_is_told_before_spark_starts(raw: Path, tmp_path: Path) -> None:
+    sources = f'\n  notes: {{root: "{raw}/notes", files: ["*.parquet"], weight: 1}}'
+    with pytest.raises(StageError, match=r"sources\.notes\.files: no file below .* matches '\*\.parquet' \(2 files"):
+        _ = flow_of(make_recipe(raw, sources=sources), tmp_path, None).mixed
+
+
+def test_more_passes_than_allowed_say_what_fits(made: Finished, raw: Path) -> None:
+    root = Path(made.url).parent.parent
+    with pytest.raises(
+        StageError, match=r"source notes: .* passes over its .* max_passes is 4\. What fits: budget_tokens"
+    ):
+        _ = flow_of(make_recipe(raw, budget_tokens="10M"), root, None).mixed
+
+
+def test_a_source_that_the_rules_reject_must_be_acknowledged(raw: Path, tmp_path: Path, spark: SparkSession) -> None:
+    sources = f"""
+  pages: {{root: "{raw}/pages", files: ["*.zst"], rules: [{{gopher_quality: {{min_words: 200}}}}], weight: 1}}"""
+    with pytest.raises(StageError, match=r"reject 100\.0% of 242 documents.*acknowledge: \[max_rejected:pages\]"):
+        _ = flow_of(make_recipe(raw, sources=sources), tmp_path, spark).filtered
+    accepted = make_recipe(raw, sources=sources, acknowledge="['max_rejected:pages']")
+    assert flow_of(accepted, tmp_path, None).filtered["pages"].manifest.counts["kept_documents"] == 0
+
+
+def test_a_tokenizer_that_cannot_be_used_is_told_before_spark_starts(raw: Path, tmp_path: Path) -> None:
+    def flow_with(tokenizer: str) -> Flow:
+        return flow_of(make_recipe(raw, tokenizer=tokenizer), tmp_path, None)
+
+    with pytest.raises(StageError, match=r"tokenizer\.file = /nowhere/t\.json: it cannot be read"):
+        _ = flow_with("{file: /nowhere/t.json}").mixed
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"tokenizer\.file = .*bad\.json is not a tokenizers JSON file"):
+        _ = flow_with(f"{{file: {tmp_path}/bad.json}}").mixed

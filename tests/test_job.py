@@ -1,0 +1,117 @@
+"""A job's arguments and what it says of errors; whole runs are tested with the stages."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import job
+
+CLASSIC = """An exception was thrown from the Python worker:
+Traceback (most recent call last):
+  File "/opt/pipeline/tables/sink.py", line 6, in write
+    raise ValueError("documents.documents: column 'x' is missing;\\nit has ['y']")
+ValueError: documents.documents: column 'x' is missing;
+it has ['y']"""
+OLDER = """An exception was thrown from the Python worker. Please see the stack trace below.
+Traceback (most recent call last):
+  File "x.py", line 1, in f
+KeyError: 'a'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "x.py", line 3, in f
+OSError: [Errno 28] No space left on device
+
+
+JVM stacktrace:
+org.apache.spark.api.python.PythonException
+\tat org.apache.spark.api.python.BasePythonRunner.run(PythonRunner.scala:1)
+Caused by: something else"""
+JAVA = """Job aborted due to stage failure: Task 0 in stage 1.0 failed: java.lang.OutOfMemoryError: Java heap space
+\tat org.apache.spark.memory.MemoryConsumer.throwOom(MemoryConsumer.java:1)
+
+Driver stacktrace:"""
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (CLASSIC, "ValueError: documents.documents: column 'x' is missing; it has ['y']"),
+        (OLDER, "OSError: [Errno 28] No space left on device"),
+        (JAVA, JAVA.splitlines()[0]),
+        ("[UNSUPPORTED_CALL] Cannot call it.  SQLSTATE: 0A000", "[UNSUPPORTED_CALL] Cannot call it.  SQLSTATE: 0A000"),
+        ("", "no message"),
+    ],
+)
+def test_the_cause_of_sparks_errors(text: str, cause: str) -> None:
+    assert job._cause(text) == cause
+
+
+def test_a_recipe_is_a_name_or_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mixes").mkdir()
+    (tmp_path / "mixes" / "demo.yaml").touch()
+    assert job._recipe_path("demo") == Path("mixes/demo.yaml")
+    assert job._recipe_path("mixes/demo.yaml") == Path("mixes/demo.yaml")
+    assert job._recipe_path("other") == Path("other")
+    (tmp_path / "demo").touch()
+    assert job._recipe_path("demo") == Path("demo")
+
+
+@pytest.mark.parametrize("stage", ["mix", "documents", "mixed"])
+def test_a_missing_recipe_is_one_line_and_exit_code_1(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert job.run(stage, ["--mix", "mine.yaml"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: there is no recipe at mine.yaml; give the path of a YAML file, or a name in")
+    assert (printed.err.count("\n"), printed.out) == (1, "")
+
+
+def test_trace_shows_the_traceback() -> None:
+    with pytest.raises(ValueError, match="there is no recipe"):
+        job.run("mix", ["--mix", "nowhere.yaml", "--trace"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: --mix"),
+        (["--mix", "demo", "--cores", "0"], "argument --cores: '0' is not a number of cores; give 1 or more"),
+        (["--mix", "demo", "--cores", "-2"], "argument --cores"),
+        (["--mix", "demo", "--cores", "all"], "argument --cores: 'all' is not a number of cores"),
+        (["--mix", "demo", "--rot", "data"], "unrecognized arguments: --rot data"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        job.run("mix", arguments)
+    assert message in capsys.readouterr().err
+
+
+def raw_source(tmp_path: Path, root: str) -> str:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "name: mine\nsequence_length: 16\nbudget_tokens: 1K\ntokenizer: {train: {vocab_size: 300}}\n"
+        f'sources:\n  code: {{root: "{root}", files: ["*.jsonl"], weight: 1}}\n'
+    )
+    return str(recipe)
+
+
+def test_what_the_disk_refuses_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "file").touch()
+    arguments = ["--mix", raw_source(tmp_path, str(tmp_path)), "--root", str(tmp_path / "file" / "below")]
+    assert job.run("filtered", arguments) == 1  # a stage that makes no documents starts no Spark
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_source_without_files_is_found_before_spark_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--mix", raw_source(tmp_path, str(tmp_path / "raw")), "--root", str(tmp_path)]
+    assert job.run("mix", arguments) == 1
+    message = f"error: sources.code.files: no file below {tmp_path / 'raw'} matches '*.jsonl' (0 files are there)"
+    assert capsys.readouterr().err.startswith(message)
