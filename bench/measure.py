@@ -1,0 +1,108 @@
+"""What a piece of work costs: seconds, CPU seconds, peak memory; interleaved runs of several cases and their median."""
+
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """`amount` (in samples, bytes, or 1 for a thing done once) took `wall_seconds` and `cpu_seconds`, the latter of all
+    threads. `peak_bytes`: how far memory grew over what the process held before; 0 where not measured."""
+
+    amount: float
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Amount per second of wall time."""
+        return self.amount / self.wall_seconds
+
+
+Case = Callable[[], Cost]  # does the work once; what is set up for it is not part of the cost
+
+
+def timed(work: Callable[[], object], amount: float = 1) -> Cost:
+    """The cost of one call in this process."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return Cost(amount=amount, wall_seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu)
+
+
+def apart(work: Callable[[], object]) -> Cost:
+    """The cost of one call in a process forked for it: nothing cached, and a peak of memory of its own."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_report, args=(work, sender))
+    process.start()
+    sender.close()
+    try:
+        cost = receiver.recv()
+    except EOFError:
+        raise RuntimeError("the process that was measured ended without a result; its error stands above") from None
+    finally:
+        process.join()
+    if not isinstance(cost, Cost):
+        raise TypeError(f"the process that was measured sent {cost!r}")
+    return cost
+
+
+def fresh(program: str) -> Cost:
+    """The cost of a new interpreter that runs these lines, from its start to its end, in the repository's folder."""
+    before = os.times()
+    cost = timed(
+        lambda: subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=REPOSITORY, check=True),
+    )
+    after = os.times()
+    children = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(amount=1, wall_seconds=cost.wall_seconds, cpu_seconds=children)
+
+
+def interleaved(cases: Mapping[str, Case], rounds: int) -> dict[str, Cost]:
+    """The median cost of each case: all cases once, then all again, `rounds` times, so that a slow minute of the
+    machine is everyone's; in another order each time, as what ran just before has a say. Progress goes to stderr
+    where that is a terminal."""
+    runs: dict[str, list[Cost]] = {name: [] for name in cases}
+    for number in range(rounds):
+        for name in random.Random(number).sample(list(cases), len(cases)):
+            if sys.stderr.isatty():
+                print(f"\r\033[K{number + 1}/{rounds} {name}", end="", file=sys.stderr, flush=True)
+            runs[name].append(cases[name]())
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    return {name: _median(costs) for name, costs in runs.items()}
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(
+        amount=costs[0].amount,
+        wall_seconds=median(cost.wall_seconds for cost in costs),
+        cpu_seconds=median(cost.cpu_seconds for cost in costs),
+        peak_bytes=int(median(cost.peak_bytes for cost in costs)),
+    )
+
+
+def _report(work: Callable[[], object], sender: Connection) -> None:
+    before = _memory_bytes("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far becomes what is held now: man 5 proc_pid_clear_refs
+    cost = timed(work)
+    peak = max(0, _memory_bytes("VmHWM") - before)
+    sender.send(Cost(amount=cost.amount, wall_seconds=cost.wall_seconds, cpu_seconds=cost.cpu_seconds, peak_bytes=peak))
+
+
+def _memory_bytes(field: str) -> int:
+    """VmRSS (held now) or VmHWM (at most so far) of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
