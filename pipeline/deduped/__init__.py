@@ -8,6 +8,8 @@ The pure modules, in the order of the flow::
     pairs         band buckets → candidate pairs, linear in the bucket
     components    verified pairs (edges) → connected components, in memory
     batches       all of these over Arrow batches: what one task does
+    specs         what the datasets are made of
+    against       deduped datasets of earlier runs, whose documents stand above all new ones
 
 and Spark's part, the glue::
 

@@ -39,6 +39,19 @@ class DedupParams:
     priorities: Mapping[str, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SignatureFile:
+    """A file of signatures that take part. `src`: the number of its source among those compared. Of `earlier` datasets
+    (`against`), whose documents always stay: `removed`, the files that list its documents that do not take part, and
+    `salt`, a number that sets its doc_ids apart from equal ones of other runs."""
+
+    src: int
+    url: str
+    earlier: bool = False
+    removed: tuple[str, ...] = ()
+    salt: int = 0
+
+
 def measure(parameters: Mapping[str, Any], task: tuple[int, str], sink: Sink) -> None:
     file, url = task
     for rows in read_batches(url, ["doc_id", "text", "n_bytes"]):
@@ -60,13 +73,21 @@ def measure(parameters: Mapping[str, Any], task: tuple[int, str], sink: Sink) ->
         )
 
 
-def doc_ids_of(task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
+def _taking_part(file: SignatureFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The doc_id and these columns of the file's documents that take part."""
+    removed = [rows.column("doc_id") for url in file.removed for rows in read_batches(url, ["doc_id"])]
+    for rows in read_batches(file.url, ["doc_id", *columns]):
+        if removed:
+            rows = rows.filter(pc.invert(pc.is_in(rows.column("doc_id"), pa.concat_arrays(removed))))
+        yield rows
+
+
+def doc_ids_of(file: SignatureFile) -> Iterator[pa.RecordBatch]:
     """(hi, lo, src): the halves of each document's doc_id, and the number of its source."""
-    src, url = task
-    for rows in read_batches(url, ["doc_id"]):
+    for rows in _taking_part(file, []):
         halves = _halves(rows.column("doc_id"))
         yield pa.record_batch(
-            {"hi": halves[:, 0].copy(), "lo": halves[:, 1].copy(), "src": np.full(rows.num_rows, src, np.int32)}
+            {"hi": halves[:, 0].copy(), "lo": halves[:, 1].copy(), "src": np.full(rows.num_rows, file.src, np.int32)}
         )
 
 
@@ -75,16 +96,15 @@ def doc_id_of(hi: int, lo: int) -> bytes:
     return np.array([hi, lo], ">i8").tobytes()
 
 
-def vertices_of(params: DedupParams, priorities: list[int], task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
-    src, url = task
-    for rows in read_batches(url, ["doc_id", "file", "n_bytes", "exact"]):
-        hi, lo = _vertices(rows, params)
+def vertices_of(params: DedupParams, priorities: list[int], file: SignatureFile) -> Iterator[pa.RecordBatch]:
+    for rows in _taking_part(file, ["file", "n_bytes", "exact"]):
+        hi, lo = _vertices(rows, params, file.salt)
         n = rows.num_rows
         yield pa.record_batch(
             {
                 "doc_id": rows.column("doc_id"),
-                "src": pa.array(np.full(n, src, np.int32)),
-                "priority": pa.array(np.full(n, priorities[src], np.int64)),
+                "src": pa.array(np.full(n, file.src, np.int32)),
+                "priority": pa.array(np.full(n, priorities[file.src], np.int64)),
                 "file": rows.column("file"),
                 "n_bytes": rows.column("n_bytes"),
                 "hi": pa.array(hi),
@@ -93,10 +113,10 @@ def vertices_of(params: DedupParams, priorities: list[int], task: tuple[int, str
         )
 
 
-def _vertices(rows: pa.RecordBatch, params: DedupParams) -> tuple[Int64s, Int64s]:
-    """The halves of each document's vertex: of its exact hash or, with `exact: false`, of its doc_id."""
+def _vertices(rows: pa.RecordBatch, params: DedupParams, salt: int = 0) -> tuple[Int64s, Int64s]:
+    """The halves of each document's vertex: of its exact hash or, with `exact: false`, of its doc_id and the salt."""
     halves = _halves(rows.column("exact" if params.exact else "doc_id"))
-    return halves[:, 0].copy(), halves[:, 1].copy()
+    return halves[:, 0] ^ np.int64(0 if params.exact else salt), halves[:, 1].copy()
 
 
 def _halves(column: pa.Array) -> Int64s:
@@ -115,38 +135,54 @@ def _items(column: pa.Array, n_bytes: int) -> npt.NDArray[np.uint8]:
     return np.frombuffer(values, np.uint8)[offsets[0] : offsets[-1]].reshape(-1, n_bytes)
 
 
-def bands_of(params: DedupParams, task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
-    """(bucket, affinity, hi, lo): a row for each band of each document that has words."""
-    _, url = task
-    for rows in read_batches(url, ["doc_id", "exact", "n_shingles", "signature"]):
+def bands_of(params: DedupParams, file: SignatureFile) -> Iterator[pa.RecordBatch]:
+    """(bucket, affinity, hi, lo, earlier): a row for each band of each document that has words."""
+    for rows in _taking_part(file, ["exact", "n_shingles", "signature"]):
         rows = rows.filter(pc.greater(rows.column("n_shingles"), 0))
         values = _signatures(rows.column("signature"), params.bands * params.rows)
         buckets = minhash.band_hashes(values, bands=params.bands, rows=params.rows)
-        hi, lo = _vertices(rows, params)
+        hi, lo = _vertices(rows, params, file.salt)
         yield pa.record_batch(
             {
                 "bucket": pa.array(buckets.reshape(-1).view(np.int64)),
                 "affinity": pa.array(np.roll(buckets, -1, axis=1).reshape(-1).view(np.int64)),
                 "hi": pa.array(np.repeat(hi, params.bands)),
                 "lo": pa.array(np.repeat(lo, params.bands)),
+                "earlier": pa.array(np.full(buckets.size, file.earlier)),
             }
         )
 
 
 def pairs_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Candidate pairs of vertices (a_hi, a_lo, b_hi, b_lo) of whole buckets."""
+    """Candidate pairs of vertices (a_hi, a_lo, b_hi, b_lo) of whole buckets, but those of two vertices that have a
+    document of an earlier dataset each."""
     found = [batch for batch in batches if batch.num_rows]
     if not found:
         return
     table = pa.Table.from_batches(found)
     bucket, affinity, hi, lo = (table.column(name).to_numpy() for name in ("bucket", "affinity", "hi", "lo"))
     number, hi, lo = numbered(hi, lo)
+    earlier = np.zeros(len(hi), np.bool_)
+    earlier[number[table.column("earlier").to_numpy()]] = True
     order = np.lexsort((affinity, number, bucket))
     bucket, affinity, number = bucket[order], affinity[order], number[order]
     # A vertex stands in a bucket as often as there are copies of its text.
-    new = np.concatenate(([True], (np.diff(bucket) != 0) | (np.diff(number) != 0)))
-    a, b = candidate_pairs(bucket[new].view(np.uint64), number[new], affinity[new].view(np.uint64)).T
+    first = np.concatenate(([True], (np.diff(bucket) != 0) | (np.diff(number) != 0)))
+    bucket, affinity, number = _with_new(bucket[first], affinity[first], number[first], earlier)
+    a, b = candidate_pairs(bucket.view(np.uint64), number, affinity.view(np.uint64)).T
+    wanted = ~(earlier[a] & earlier[b])
+    a, b = a[wanted], b[wanted]
     yield pa.record_batch({"a_hi": hi[a], "a_lo": lo[a], "b_hi": hi[b], "b_lo": lo[b]})
+
+
+def _with_new(
+    bucket: Int64s, affinity: Int64s, number: Int64s, earlier: npt.NDArray[np.bool_]
+) -> tuple[Int64s, Int64s, Int64s]:
+    """The rows of the buckets (sorted) that hold a vertex without earlier documents: of an old crawl few others do."""
+    starts = np.flatnonzero(np.concatenate(([True], np.diff(bucket) != 0)))
+    n_rows = np.diff(np.append(starts, len(bucket)))
+    some = np.repeat(np.logical_or.reduceat(~earlier[number], starts), n_rows)
+    return bucket[some], affinity[some], number[some]
 
 
 def numbered(hi: Int64s, lo: Int64s) -> tuple[Int64s, Int64s, Int64s]:
@@ -158,11 +194,10 @@ def numbered(hi: Int64s, lo: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     return number, hi[order][new], lo[order][new]
 
 
-def signatures_of(params: DedupParams, task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
+def signatures_of(params: DedupParams, file: SignatureFile) -> Iterator[pa.RecordBatch]:
     """(hi, lo, payload): each document's vertex and signature."""
-    _, url = task
-    for rows in read_batches(url, ["doc_id", "exact", "signature"]):
-        hi, lo = _vertices(rows, params)
+    for rows in _taking_part(file, ["exact", "signature"]):
+        hi, lo = _vertices(rows, params, file.salt)
         yield pa.record_batch({"hi": hi, "lo": lo, "payload": rows.column("signature")})
 
 
@@ -223,7 +258,7 @@ def write_file(
     for rows in read_batches(urls[partition]):
         doc_ids = rows.column("doc_id").to_pylist()
         sizes = np.array([decided[i]["cluster_size"] if i in decided else 1 for i in doc_ids], np.int64)
-        gone = np.array([i in decided and decided[i]["kept_doc_id"] != i for i in doc_ids], bool)
+        gone = np.array([i in decided and _goes(decided[i]) for i in doc_ids], bool)
         n_bytes = rows.column("n_bytes").to_numpy()
         sink.count("kept_documents", int((~gone).sum()))
         sink.count("kept_bytes", int(n_bytes[~gone].sum()))
@@ -232,6 +267,11 @@ def write_file(
         kept = rows.append_column("cluster_size", pa.array(sizes)).filter(pa.array(~gone))
         sink.write("deduped", kept.select(schema.arrow(STAGE, "deduped").names))
         _remove(sink, rows, n_bytes, [decided[doc_ids[i]] for i in np.flatnonzero(gone)], gone, sources)
+
+
+def _goes(decision: Mapping[str, Any]) -> bool:
+    """Whether another document stays in its place; one of an earlier dataset may have its very doc_id."""
+    return bool(decision["earlier"] or decision["kept_doc_id"] != decision["doc_id"])
 
 
 def _remove(
@@ -245,6 +285,8 @@ def _remove(
     for decision, size in zip(decisions, n_bytes[gone].tolist(), strict=True):
         sink.count(f"removed:{decision['kind']}:{sources[decision['kept_src']]}")
         sink.count(f"removed_bytes:{decision['kind']}", size)
+        if decision["earlier"]:
+            sink.count(f"against_cluster:{decision['cluster_size']}")
     sink.write(
         "removed",
         {

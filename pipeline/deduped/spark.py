@@ -7,7 +7,6 @@ decisions → similarities → files. What the steps leave to each other lies be
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -18,41 +17,26 @@ from pyspark.sql import functions as F  # noqa: N812, the name that everybody gi
 from pipeline import manifest, storage
 from pipeline.alarms import Alarm, check_balance
 from pipeline.deduped import minhash
+from pipeline.deduped.against import Earlier
 from pipeline.deduped.batches import STAGE, DedupParams, labels_of, measure, write_file
-from pipeline.deduped.compared.spark import PAIR, VERTEX, Inputs, candidates, check_unique, compared, documents
+from pipeline.deduped.compared.spark import (
+    PAIR,
+    VERTEX,
+    Inputs,
+    candidates,
+    check_earlier,
+    check_unique,
+    compared,
+    documents,
+)
 from pipeline.deduped.stars.spark import star_labels
 from pipeline.deduped.steps.spark import Step, Steps, collected
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
 from pipeline.versions import made
 
-VERSION = 1
-SIGNATURES_VERSION = 1
-SEED = 1  # datasketch's default
 MAX_EDGES = 10_000_000  # that the driver unites: 200 bytes each at the peak (measured with 5 million), so 2 GB
 SIMILARITIES = (0.5, 0.6, 0.7, 0.8, 0.9)  # for which the report says how probable a comparison is
-
-
-def signatures_spec(filtered: Dataset, params: DedupParams) -> Spec:
-    """What the signatures of a source are made of, whatever the other sources are."""
-    return Spec(
-        stage="signatures",
-        source=filtered.manifest.source,
-        version=SIGNATURES_VERSION,
-        inputs={"filtered": filtered.manifest.fingerprint},
-        parameters={"ngram": params.ngram, "num_perm": params.bands * params.rows, "seed": SEED},
-    )
-
-
-def spec(source: str, filtered: Sequence[Dataset], params: DedupParams) -> Spec:
-    """What the deduped documents of a source are made of: in scope `global` all sources it is compared with."""
-    return Spec(
-        stage=STAGE,
-        source=source,
-        version=VERSION,
-        inputs={dataset.manifest.source: dataset.manifest.fingerprint for dataset in filtered},
-        parameters=asdict(params),
-    )
 
 
 def build_signatures(spark: SparkSession, filtered: Dataset, wanted: Spec, root: str) -> Dataset:
@@ -83,26 +67,32 @@ def build(
     specs: Sequence[Spec],
     root: str,
     *,
+    earlier: Sequence[Earlier] = (),
     max_edges: int = MAX_EDGES,
 ) -> list[Dataset]:
-    """Compare all given sources with each other; publish for each the kept documents and the removed ones.
+    """Compare all given sources with each other, and by signature with what `earlier` datasets kept; publish for each
+    source the kept documents and the removed ones.
 
     Components are found on the driver up to `max_edges` edges, by star rounds on tables above. `StageError` where
-    doc_ids are not unique.
+    doc_ids are not unique, or an earlier dataset is damaged. `ValueError` for `verify: exact` with earlier datasets,
+    whose texts are not read.
     """
-    inputs = Inputs(filtered=filtered, signatures=signatures)
+    if earlier and params.verify == "exact":
+        raise ValueError("verify: exact needs the texts of earlier datasets, which are not read; set verify: signature")
+    inputs = Inputs(filtered=filtered, signatures=signatures, earlier=earlier)
     attempt = manifest.new_attempt()
     attempt_urls = [storage.join(wanted.url(root), attempt) for wanted in specs]
     steps = Steps(spark=spark, url=storage.join(attempt_urls[0], "steps"))
     try:
         check_unique(spark, inputs)
+        check_earlier(spark, inputs)
         decisions = _decided(steps, inputs, params, max_edges)
         receipts = _written(_by_file(_similar(steps, inputs, decisions, params), inputs), inputs, attempt_urls)
     finally:
         steps.remove()
     sources = [number for number, _ in inputs.text_urls()]
     return [
-        _publish(root, wanted, attempt, [r for r in receipts if sources[r.task] == number], filtered[number])
+        _publish(root, wanted, attempt, [r for r in receipts if sources[r.task] == number], inputs, number)
         for number, wanted in enumerate(specs)
     ]
 
@@ -111,29 +101,35 @@ def alarms(dataset: Dataset, max_cluster: int, max_source_loss: float) -> list[A
     """A source that lost more than a share, a cluster larger than a limit."""
     counts, source = dataset.manifest.counts, dataset.manifest.source
     found = []
+    against = {name: of["exact"] + of["near"] for name, of in dataset.manifest.report.get("against", {}).items()}
     loss = (counts["documents"] - counts["kept_documents"]) / max(1, counts["documents"])
     if loss > max_source_loss:
         found.append(
             Alarm(
                 name=f"max_source_loss:{source}",
                 message=f"source {source} loses {loss:.1%} of {counts['documents']} documents to deduplication, "
-                f"max_source_loss is {max_source_loss:.1%} ({counts['removed']})",
+                f"max_source_loss is {max_source_loss:.1%} ({counts['removed']}"
+                + (f", of these for documents of dedup.against: {against})" if against else ")"),
             )
         )
     largest = max((int(size) for size in dataset.manifest.report["cluster_sizes"]), default=1)
-    if largest > max_cluster:
+    largest_against = max((int(size) for size in dataset.manifest.report.get("against_cluster_sizes", {})), default=1)
+    if max(largest, largest_against) > max_cluster:
+        stands = f"source {source}" if largest > max_cluster else f"dedup.against, with some of source {source},"
         found.append(
             Alarm(
                 name=f"max_cluster:{source}",
-                message=f"a document of source {source} stands for a cluster of {largest} documents, max_cluster is "
-                f"{max_cluster}; look at the removed ones in {dataset.url}",
+                message=f"a document of {stands} stands for a cluster of "
+                f"{largest if largest > max_cluster else largest_against} documents, max_cluster is {max_cluster}; "
+                f"look at the removed ones in {dataset.url}",
             )
         )
     return found
 
 
 def _decided(steps: Steps, inputs: Inputs, params: DedupParams, max_edges: int) -> Step:
-    """A row for each document of a cluster: candidates, edges, components, and of each component the one to keep."""
+    """A row for each document of the sources in a cluster: candidates, edges, components, and of each component the
+    one to keep."""
     spark = steps.spark
     pairs = steps.write("candidates", "pairs", candidates(spark, inputs, params))
     measured = compared(spark, inputs, steps.read(pairs), params)
@@ -142,7 +138,8 @@ def _decided(steps: Steps, inputs: Inputs, params: DedupParams, max_edges: int) 
         labels = star_labels(steps, edges)
     else:
         labels = steps.read(steps.put("labels", "labels", labels_of(collected(edges))))
-    return steps.write("decisions", "decisions", _decisions(documents(spark, inputs, params), labels))
+    decisions = _decisions(documents(spark, inputs, params), labels).filter(F.col("src") < len(inputs.filtered))
+    return steps.write("decisions", "decisions", decisions)
 
 
 def _decisions(every: DataFrame, labels: DataFrame) -> DataFrame:
@@ -153,7 +150,7 @@ def _decisions(every: DataFrame, labels: DataFrame) -> DataFrame:
         F.coalesce("label_lo", "lo").alias("group_lo"),
     )
     group = Window.partitionBy("group_hi", "group_lo")
-    best = group.orderBy("priority", F.desc("n_bytes"), "doc_id")
+    best = group.orderBy("priority", F.desc("n_bytes"), "doc_id", "src")  # earlier datasets may share documents
     return labelled.select(
         "doc_id",
         "src",
@@ -193,6 +190,7 @@ def _by_file(decisions: DataFrame, inputs: Inputs) -> DataFrame:
         "kind",
         "similarity",
         "cluster_size",
+        (F.col("kept_src") >= len(inputs.filtered)).alias("earlier"),
     )
 
 
@@ -212,7 +210,10 @@ def _written(decisions: DataFrame, inputs: Inputs, attempt_urls: Sequence[str]) 
     )
 
 
-def _publish(root: str, wanted: Spec, attempt: str, receipts: Sequence[tables.Receipt], filtered: Dataset) -> Dataset:
+def _publish(
+    root: str, wanted: Spec, attempt: str, receipts: Sequence[tables.Receipt], inputs: Inputs, number: int
+) -> Dataset:
+    """Publish the documents of source `number`."""
     counts = tables.all_counts(receipts)
     removed: Counter[str] = Counter()
     by_source: dict[str, dict[str, int]] = {"exact": {}, "near": {}}
@@ -221,7 +222,7 @@ def _publish(root: str, wanted: Spec, attempt: str, receipts: Sequence[tables.Re
             _, kind, kept_source = name.split(":")
             removed[kind] += n
             by_source[kind][kept_source] = n
-    before = filtered.manifest.counts
+    before = inputs.filtered[number].manifest.counts
     totals = {
         "documents": before["kept_documents"],
         "bytes": before["kept_bytes"],
@@ -233,15 +234,37 @@ def _publish(root: str, wanted: Spec, attempt: str, receipts: Sequence[tables.Re
     name = f"deduped {wanted.source}"
     check_balance(name, "documents", totals["documents"], totals["kept_documents"], totals["removed"])
     check_balance(name, "bytes", totals["bytes"], totals["kept_bytes"], totals["removed_bytes"])
-    sizes = {int(name.removeprefix("cluster:")): n for name, n in counts.items() if name.startswith("cluster:")}
     report = {
         "removed_by_kept_source": by_source,
-        "cluster_sizes": {str(size): sizes[size] for size in sorted(sizes)},
+        "cluster_sizes": _sizes(counts, "cluster:"),
         "candidate_probability": _probabilities(wanted.parameters),
     }
+    if inputs.earlier:
+        report |= {"against": _against(inputs, by_source), "against_cluster_sizes": _sizes(counts, "against_cluster:")}
     return manifest.publish(
         root, wanted, attempt=attempt, files=tables.all_files(receipts), counts=totals, report=report, made=made()
     )
+
+
+def _sizes(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    """Counts by cluster size: of kept documents that stand for such a cluster, or (`against_cluster:`) of removed ones
+    in a cluster that an earlier document stands for."""
+    sizes = {int(name.removeprefix(prefix)): n for name, n in counts.items() if name.startswith(prefix)}
+    return {str(size): sizes[size] for size in sorted(sizes)}
+
+
+def _against(inputs: Inputs, removed: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:
+    """For each earlier dataset, under the name that stands in `kept_source`: which one it is, how many documents were
+    compared with, and how many went because of them."""
+    names = inputs.names[len(inputs.filtered) :]
+    return {
+        name: {
+            "fingerprint": dataset.fingerprint,
+            "documents": dataset.n_documents,
+            **{kind: of_kind.get(name, 0) for kind, of_kind in removed.items()},
+        }
+        for name, dataset in zip(names, inputs.earlier, strict=True)
+    }
 
 
 def _probabilities(parameters: Mapping[str, Any]) -> dict[str, float]:

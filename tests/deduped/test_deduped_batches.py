@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations
 from random import Random
 
@@ -14,14 +14,16 @@ Pair = tuple[tuple[int, int], tuple[int, int]]
 HALVES = ("hi", "lo")
 
 
-def batch(rows: Sequence[Row]) -> pa.RecordBatch:
+def batch(rows: Sequence[Row], earlier: Collection[int] = ()) -> pa.RecordBatch:
+    """`earlier`: the last halves of the vertices of earlier documents."""
     columns = zip(*rows, strict=True) if rows else ([], [], [], [])
     names = ("bucket", "affinity", "hi", "lo")
-    return pa.record_batch({name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)})
+    arrays = {name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)}
+    return pa.record_batch(arrays | {"earlier": pa.array([row[3] in earlier for row in rows], pa.bool_())})
 
 
-def pairs(*batches: Sequence[Row]) -> list[Pair]:
-    found = [row for pairs in pairs_of(iter([batch(rows) for rows in batches])) for row in pairs.to_pylist()]
+def pairs(*batches: Sequence[Row], earlier: Collection[int] = ()) -> list[Pair]:
+    found = [row for pairs in pairs_of(iter([batch(rows, earlier) for rows in batches])) for row in pairs.to_pylist()]
     return [((row["a_hi"], row["a_lo"]), (row["b_hi"], row["b_lo"])) for row in found]
 
 
@@ -56,6 +58,25 @@ def test_large_buckets_give_the_same_pairs_wherever_they_are_and_in_whatever_ord
     rows = [row for bucket in buckets for row in bucket]
     random.shuffle(rows)
     assert pairs(rows[:100], rows[100:]) == sorted(pair for bucket in buckets for pair in pairs(bucket))
+
+
+def test_earlier_documents_are_paired_with_new_ones_only() -> None:
+    buckets = [(1, 0, 0, 1), (1, 0, 0, 2), (2, 0, 0, 2), (2, 0, 0, 3), (2, 0, 0, 4), (2, 0, 0, 5)]
+    assert pairs(buckets, earlier=[1, 2, 4]) == [
+        ((0, 2), (0, 3)),
+        ((0, 2), (0, 5)),
+        ((0, 3), (0, 4)),
+        ((0, 3), (0, 5)),
+        ((0, 4), (0, 5)),
+    ]
+    assert pairs(buckets, earlier=range(6)) == []
+
+
+def test_a_text_that_an_earlier_document_has_too_is_paired_with_new_ones_only() -> None:
+    new, old = batch([(1, 0, 0, 1), (1, 0, 0, 3)]), batch([(1, 0, 0, 1), (1, 0, 0, 2)], earlier=[1, 2])
+    for batches in ([new, old], [old, new]):
+        [found] = pairs_of(iter(batches))
+        assert [tuple(row.values()) for row in found.to_pylist()] == [(0, 1, 0, 3), (0, 2, 0, 3)]
 
 
 def test_labels_are_the_smallest_vertices_of_the_components() -> None:

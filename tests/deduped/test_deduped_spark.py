@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from pipeline import manifest, schema, storage
 from pipeline.alarms import StageError
-from pipeline.deduped import minhash, normal, shingles
+from pipeline.deduped import minhash, normal, shingles, specs
 from pipeline.deduped import spark as deduped
 from pipeline.deduped.batches import DedupParams
 from pipeline.deduped.compared import spark as compared
@@ -70,25 +70,29 @@ def filtered(root: Path, source: str, files: Sequence[Sequence[Document]]) -> Da
                 "n_bytes": [document.n_bytes for document in file],
                 "meta": ["{}"] * len(file),
             }
-            signals = [name for name in schema.arrow("filtered", "filtered").names if name not in columns]
-            sink.write("filtered", columns | {name: [0] * len(file) for name in signals})
+            signals = [field for field in schema.arrow("filtered", "filtered") if field.name not in columns]
+            measured = {field.name: [None if field.nullable else 0] * len(file) for field in signals}
+            sink.write("filtered", columns | measured)
         listed += sink.files
     counts = {"kept_documents": len(every), "kept_bytes": sum(document.n_bytes for document in every)}
     return manifest.publish(str(root), spec, attempt=attempt, files=listed, counts=counts)
 
 
+def signatures_spec(dataset: Dataset, params: DedupParams) -> Spec:
+    return specs.signatures_spec(dataset.manifest.source, dataset.manifest.fingerprint, params)
+
+
 def build(
-    spark: SparkSession, root: Path, files: Files, params: DedupParams = PARAMS, **options: int
+    spark: SparkSession, root: Path, files: Files, params: DedupParams = PARAMS, max_edges: int = deduped.MAX_EDGES
 ) -> dict[str, Dataset]:
     """The stage on these sources; sources that stand first have priority."""
     params = replace(params, priorities={name: number for number, name in enumerate(files)})
     inputs = [filtered(root, name, parts) for name, parts in files.items()]
     signatures = [
-        deduped.build_signatures(spark, dataset, deduped.signatures_spec(dataset, params), str(root))
-        for dataset in inputs
+        deduped.build_signatures(spark, dataset, signatures_spec(dataset, params), str(root)) for dataset in inputs
     ]
-    specs = [deduped.spec(name, inputs, params) for name in files]
-    built = deduped.build(spark, inputs, signatures, params, specs, str(root), **options)
+    wanted = [specs.spec(name, inputs, params) for name in files]
+    built = deduped.build(spark, inputs, signatures, params, wanted, str(root), max_edges=max_edges)
     return dict(zip(files, built, strict=True))
 
 
@@ -115,7 +119,7 @@ def reference(every: Sequence[Document], params: DedupParams, names: Sequence[st
     """What is removed, by comparing everything with everything."""
     texts = pa.array([document.text for document in every], pa.large_string())
     n_perm = params.bands * params.rows
-    values, n_shingles = minhash.signatures(texts, ngram=params.ngram, num_perm=n_perm, seed=deduped.SEED)
+    values, n_shingles = minhash.signatures(texts, ngram=params.ngram, num_perm=n_perm, seed=specs.SEED)
     exact = normal.exact_hashes(texts) if params.exact else [document.id for document in every]
     sets = shingles.shingle_sets(texts, ngram=params.ngram)
     bands = values.reshape(len(every), params.bands, params.rows)
