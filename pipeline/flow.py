@@ -17,12 +17,18 @@ from rich.console import Console
 
 from pipeline import alarms, manifest, plan, storage
 from pipeline.alarms import StageError
+from pipeline.deduped import against as earlier_runs
 from pipeline.deduped import spark as deduped_stage
+from pipeline.deduped import specs as deduped_specs
+from pipeline.deduped.against import Earlier
 from pipeline.deduped.batches import DedupParams
 from pipeline.documents import spark as documents_stage
 from pipeline.documents.spark import DocumentsParams
-from pipeline.filtered import rules
+from pipeline.evaluation_sets import read_items
+from pipeline.filtered import rules, take_down
 from pipeline.filtered import spark as filtered_stage
+from pipeline.filtered.decisions import Choice, EvaluationItems, evaluation_items
+from pipeline.filtered.take_down import TakeDown
 from pipeline.manifest import Dataset, Spec
 from pipeline.mixed import plan as mixed
 from pipeline.mixed import ranges as needs
@@ -40,7 +46,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 STAGES = ("documents", "filtered", "deduped", "tokenized", "mixed")
-MADE_BY = {"signals": "filtered", "signatures": "deduped", "tokenizer": "tokenized"}
+MADE_BY = {"signals": "filtered", "languages": "filtered", "signatures": "deduped", "tokenizer": "tokenized"}
 """Datasets that a job makes on the way to its own."""
 
 ByName = dict[str, Dataset]
@@ -94,14 +100,19 @@ class Flow:
     @cached_property
     def documents(self) -> ByName:
         """The documents of each source."""
+        _ = (
+            self._take_down,
+            self._items,
+            self._earlier,
+        )  # what is wrong with the recipe's files is told before hours of other work
         if self._mix.tokenizer.train is None:
-            _ = self._given_tokenizer  # a wrong one is told before hours of other work
+            _ = self._given_tokenizer
         found = {}
         for name, source in self._mix.sources.items():
             params = DocumentsParams(
                 source=name, root=source.root, files=source.files, storage=source.storage, read=source.read
             )
-            files = documents_stage.raw_files(params)
+            files = documents_stage.raw_files(f"sources.{name}", source.root, source.files, source.storage)
             wanted = documents_stage.spec(params, self._digests(params, files))
             n_bytes = sum(info.bytes for info in files)
             found[name] = self._ensure(wanted, n_bytes, partial(self._read, params, files, wanted))
@@ -116,23 +127,52 @@ class Flow:
         """The documents of each source that pass its rules."""
         found = {}
         for name, raw in self.documents.items():
-            chosen = rules.resolve(self._mix.sources[name].rules)
-            wanted = filtered_stage.spec(raw, chosen)
-            n_bytes = raw.manifest.counts["kept_bytes"]
-
-            def build(raw: Dataset = raw, wanted: Spec = wanted, chosen: tuple[rules.Rule, ...] = chosen) -> Dataset:
-                measure = filtered_stage.signals_spec(raw)
-                measured = self._ensure(
-                    measure,
-                    raw.manifest.counts["kept_bytes"],
-                    lambda: filtered_stage.build_signals(self.spark, raw, measure, self._root),
-                )
-                with self._progress(f"filtered {raw.manifest.source}", raw.manifest.counts["kept_bytes"]):
-                    return filtered_stage.build(self.spark, raw, measured, chosen, wanted, self._root)
-
-            found[name] = self._ensure(wanted, n_bytes, build, own_progress=True)
+            choice = self._choice(name)
+            wanted = filtered_stage.spec(raw, choice)
+            found[name] = self._ensure(wanted, 0, partial(self._filter, raw, choice, wanted), own_progress=True)
             self._check(filtered_stage.alarms(found[name], self._mix.sources[name].max_rejected))
         return found
+
+    def _filter(self, raw: Dataset, choice: Choice, wanted: Spec) -> Dataset:
+        n_bytes = raw.manifest.counts["kept_bytes"]
+
+        def measured(measure: Spec) -> Dataset:
+            build = partial(filtered_stage.build_measured, documents=raw, wanted=measure, root=self._root)
+            return self._ensure(measure, n_bytes, lambda: build(self.spark))
+
+        signals = measured(filtered_stage.signals_spec(raw))
+        languages = measured(filtered_stage.languages_spec(raw)) if choice.needs_language else None
+        with self._progress(f"filtered {wanted.source}", n_bytes):
+            return filtered_stage.build(self.spark, raw, signals, languages, choice, wanted, self._root)
+
+    def _choice(self, name: str) -> Choice:
+        source = self._mix.sources[name]
+        overlap = self._mix.decontaminate.min_overlap if self._mix.decontaminate else 1.0
+        return Choice(
+            rules=rules.resolve(source.rules),
+            languages=source.languages or (),
+            min_language_score=source.min_language_score,
+            take_down=self._take_down,
+            items=self._items,
+            min_overlap=overlap,
+        )
+
+    @cached_property
+    def _take_down(self) -> TakeDown | None:
+        """The documents that the recipe's file lists."""
+        if self._mix.take_down is None:
+            return None
+        where = f"take_down = {self._mix.take_down}"
+        try:
+            return take_down.parse(storage.read(self._mix.take_down).decode(), where)
+        except (OSError, UnicodeDecodeError) as error:
+            raise StageError(f"{where}: it cannot be read: {error}") from error
+
+    @cached_property
+    def _items(self) -> EvaluationItems | None:
+        """The items of the recipe's evaluation sets."""
+        wanted = self._mix.decontaminate
+        return evaluation_items(read_items(wanted.sets), wanted.ngram) if wanted else None
 
     @cached_property
     def deduped(self) -> ByName:
@@ -143,7 +183,9 @@ class Flow:
         found: ByName = {}
         for group in groups:
             params = self._dedup_params(list(group))
-            specs = {name: deduped_stage.spec(name, list(group.values()), params) for name in group}
+            earlier = [dataset for dataset in self._earlier if not alone or dataset.source in group]
+            against = [dataset.fingerprint for dataset in earlier]
+            specs = {name: deduped_specs.spec(name, list(group.values()), params, against) for name in group}
             there = {name: manifest.find(wanted.url(self._root)) for name, wanted in specs.items()}
             if all(there.values()):
                 found |= {name: self._ensure(specs[name], 0, _unreachable) for name in group}
@@ -155,7 +197,13 @@ class Flow:
                 manifest.sweep(wanted.url(self._root))
             with self._progress(f"deduped {', '.join(group)}", n_bytes):
                 built = deduped_stage.build(
-                    self.spark, list(group.values()), measured, params, list(specs.values()), self._root
+                    self.spark,
+                    list(group.values()),
+                    measured,
+                    params,
+                    list(specs.values()),
+                    self._root,
+                    earlier=earlier,
                 )
             found |= dict(zip(group, built, strict=True))
         for dataset in found.values():
@@ -300,6 +348,11 @@ class Flow:
             json_text, where=where, eos_token=choice.eos_token, bos_token=choice.bos_token, bos=self._mix.bos
         )
 
+    @cached_property
+    def _earlier(self) -> list[Earlier]:
+        """The deduped datasets that the recipe compares with."""
+        return earlier_runs.find(self._mix.dedup.against, self._dedup_params(list(self._mix.sources)))
+
     def _dedup_params(self, names: Sequence[str]) -> DedupParams:
         dedup = self._mix.dedup
         return DedupParams(
@@ -314,7 +367,7 @@ class Flow:
         )
 
     def _signatures(self, dataset: Dataset, params: DedupParams) -> Dataset:
-        wanted = deduped_stage.signatures_spec(dataset, params)
+        wanted = deduped_specs.signatures_spec(dataset.manifest.source, dataset.manifest.fingerprint, params)
         n_bytes = dataset.manifest.counts["kept_bytes"]
         return self._ensure(
             wanted, n_bytes, lambda: deduped_stage.build_signatures(self.spark, dataset, wanted, self._root)

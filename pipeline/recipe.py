@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pipeline import recipe_errors, strict_yaml
 from pipeline.documents.records import Format, ReadParams
 from pipeline.filtered import rules
+from pipeline.filtered.language_codes import LANGUAGES
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 MAX_AMOUNT = 10**18
@@ -103,6 +104,18 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
 
 
+def _language(value: str) -> str:
+    if value not in LANGUAGES:
+        raise ValueError(f"is not a language that the identification knows; known are {', '.join(sorted(LANGUAGES))}")
+    return value
+
+
+def _action(value: object) -> object:
+    if value == "passage":
+        raise ValueError("cutting passages is not done yet by this version; take document, or leave it out")
+    return value
+
+
 class Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
@@ -152,6 +165,10 @@ class Source(Model):
     max_passes: Annotated[float, Field(gt=0)] = 4
     max_document_bytes: Amount = 100_000_000
     max_rejected: Share = 0.95
+    languages: (
+        Annotated[tuple[Annotated[str, AfterValidator(_language)], ...], FromList, Field(min_length=1)] | None
+    ) = None
+    min_language_score: Share | None = None
 
     @property
     def read(self) -> ReadParams:
@@ -183,8 +200,37 @@ class Dedup(Model):
     scope: Literal["global", "within_source"] = "global"
     exact: bool = True
     verify: Literal["signature", "exact"] = "signature"
+    against: Annotated[tuple[Text, ...], FromList] = ()
     max_cluster: Amount = 100_000
     max_source_loss: Share = 0.9
+
+    @model_validator(mode="after")
+    def _against_signatures(self) -> "Dedup":
+        if self.against and self.verify == "exact":
+            raise ValueError(
+                "verify: exact cannot be used with against: of these datasets the signatures are read, not the texts; "
+                "take verify: signature"
+            )
+        return self
+
+
+class ItemSet(Model):
+    """An evaluation set: its files, and the fields that make an item's text, one after the other."""
+
+    root: Text
+    files: Annotated[tuple[Glob, ...], FromList, Field(min_length=1)]
+    format: Literal["jsonl", "parquet", "text"] = "jsonl"
+    storage: dict[str, Any] = Field(default_factory=dict)
+    fields: Annotated[tuple[Text, ...], FromList, Field(min_length=1)] = ("text",)
+
+
+class Decontaminate(Model):
+    """Documents that hold an item of an evaluation set, `min_overlap` of its n-grams close together, are rejected."""
+
+    sets: Annotated[dict[Name, ItemSet], Field(min_length=1)]
+    ngram: Annotated[int, Field(ge=1, le=64)] = 13
+    min_overlap: Annotated[float, Field(gt=0, le=1)] = 0.8
+    action: Annotated[Literal["document"], BeforeValidator(_action)] = "document"
 
 
 class Holdout(Model):
@@ -212,6 +258,8 @@ class Mix(Model):
     dedup: Dedup = Field(default_factory=Dedup)
     holdout: Holdout | None = None
     stages: Annotated[tuple[Stage, ...], FromList] = ()
+    decontaminate: Decontaminate | None = None
+    take_down: Text | None = None
     redistribute: bool = False
     max_quarantined: Share = 0.01
     acknowledge: Annotated[tuple[str, ...], FromList] = ()

@@ -10,15 +10,6 @@ from pydantic_core import ErrorDetails
 
 SHOWN_CHARACTERS = 80
 
-LATER = {
-    "languages": "language identification",
-    "min_language_score": "language identification",
-    "decontaminate": "decontamination",
-    "take_down": "taking documents down",
-    "against": "comparing with deduped datasets of other roots",
-}
-"""Fields that the design names and this version does not carry out: refused, never ignored."""
-
 EXAMPLES = {
     "name": "demo",
     "sequence_length": "2048",
@@ -34,6 +25,12 @@ EXAMPLES = {
     "storage": "{anon: true}",
     "max_passes": "4",
     "dedup": "{threshold: 0.8}",
+    "languages": "[en, de]",
+    "decontaminate": "{sets: {gsm8k: {root: …, files: …, fields: [question, answer]}}}",
+    "sets": "{gsm8k: {root: …, files: …, fields: [question, answer]}}",
+    "fields": "[question, answer]",
+    "take_down": "gone.txt",
+    "against": "[/data/deduped/code/0123456789abcdef0123456789abcdef]",
     "holdout": "{documents: 200}",
     "documents": "200",
     "stages": "[{until_tokens: 16M}, {weights: {code: 0.2, docs: 0.8}}]",
@@ -71,8 +68,6 @@ def _explain(recipe: type[BaseModel], detail: ErrorDetails) -> str:
     place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
     last = str(detail["loc"][-1]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
-        if last in LATER:
-            return f"{place} asks for {LATER[last]}, which this version does not do yet; leave it out"
         return f"unknown field {place}; known here are {', '.join(_known_fields(recipe, detail['loc'][:-1]))}"
     message = REMEDIES.get(detail["type"], detail["msg"].removeprefix("Value error, ").removeprefix(f"{last}: "))
     if detail["type"] in REMEDIES and last in EXAMPLES:

@@ -3,8 +3,7 @@
 import warnings
 from functools import cache
 from types import ModuleType
-
-import torch
+from typing import Any
 
 
 @cache
@@ -23,8 +22,10 @@ def import_streaming() -> ModuleType:
 
 
 @cache
-def _define_torchvision_operators() -> torch.library.Library:
-    """The definitions last as long as the returned object, which the cache keeps."""
+def _define_torchvision_operators() -> Any:
+    """The definitions last as long as the returned `torch.library.Library`, which the cache keeps."""
+    import torch  # here, so that the other tests of a module run where torch is not installed
+
     library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """The whole flow on real Spark, over a corpus of a few hundred documents."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -219,13 +220,10 @@ def test_streaming_dataset_reads_the_shards(made: Finished, tmp_path: Path) -> N
     part = made.tokenized.measured["notes"][0]
     folder = Path(part.url) / part.manifest.attempt
     ours = np.concatenate([reader.open_shard(url).array("tokens") for url in part.urls("shards")])
-    streaming.base.util.clean_stale_shared_memory()
     theirs = streaming.StreamingDataset(local=str(folder), shuffle=False, batch_size=1, validate_hash="xxh3_64")
     assert len(theirs) == len(ours) == part.manifest.counts["samples"]
     for number in range(len(ours)):
         assert np.array_equal(theirs[number]["tokens"], ours[number])
-    del theirs
-    streaming.base.util.clean_stale_shared_memory()
 
 
 def test_other_formats_packings_and_choices(made: Finished, raw: Path, tmp_path: Path, spark: SparkSession) -> None:
@@ -299,3 +297,39 @@ def test_a_tokenizer_that_cannot_be_used_is_told_before_spark_starts(raw: Path, 
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(ValueError, match=r"tokenizer\.file = .*bad\.json is not a tokenizers JSON file"):
         _ = flow_with(f"{{file: {tmp_path}/bad.json}}").mixed
+
+
+def test_languages_taken_down_and_contaminated_documents_stay_out(
+    raw: Path, tmp_path: Path, spark: SparkSession
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    english = "The house on the hill was built by my grandfather when he came back from the war."
+    german = (
+        "Das Haus auf dem Hügel hat mein Großvater gebaut, als er aus dem Krieg zurückkam, und wir wohnen noch dort."
+    )
+    asked = "How many apples does Mary have left after giving seven of her twelve apples to the neighbour next door?"
+    rows = [
+        english,
+        german,
+        f"{english} {asked.upper()} Nobody knows.",
+        english + " Long ago.",
+        english + " Not so long.",
+    ]
+    lines = [json.dumps({"text": text, "url": f"https://x.org/{number}"}) for number, text in enumerate(rows)]
+    (folder / "a.jsonl").write_text("\n".join(lines))
+    (tmp_path / "items.jsonl").write_text(json.dumps({"question": asked, "answer": 5}))
+    (tmp_path / "gone.txt").write_text("https://x.org/3\n")
+    mix = make_recipe(
+        raw,
+        take_down=str(tmp_path / "gone.txt"),
+        decontaminate=f"{{sets: {{apples: {{root: {tmp_path}, files: [items.jsonl], fields: [question]}}}}}}",
+        sources=f"""
+  mixed: {{root: {folder}, files: [a.jsonl], url_field: url, languages: [en], min_language_score: 0.3, weight: 1}}""",
+    )
+    kept = flow_of(mix, tmp_path / "root", spark).filtered["mixed"]
+    assert kept.manifest.counts["rejected"] == {"contaminated.apples": 1, "language": 1, "taken_down": 1}
+    assert [(row["text"], row["language"]) for row in rows_of(kept, "filtered")] == [(rows[0], "en"), (rows[4], "en")]
+    monkey = make_recipe(raw, decontaminate=f"{{sets: {{apples: {{root: {tmp_path}, files: [items.jsonl]}}}}}}")
+    with pytest.raises(StageError, match=r"decontaminate\.sets\.apples: record 0 of .* cannot be read: missing_text"):
+        _ = flow_of(monkey, tmp_path / "root", None).filtered

@@ -271,8 +271,10 @@ def test_files(files: str, message: str) -> None:
         ),
         ("id_field: ''", "sources.code: text_field, url_field or id_field is empty"),
         ("format: text, url_field: u", "sources.code: url_field cannot be given: a file of format text has no fields"),
-        ("languages: [en]", "sources.code.languages asks for language identification, which this version does not do"),
-        ("wieght: 1", "unknown field sources.code.wieght; known here are files, format, id_field, max_document_bytes"),
+        ("languages: [en, xx]", "sources.code.languages.1 = xx: is not a language that the identification knows"),
+        ("languages: []", "sources.code.languages = []: must not be empty"),
+        ("min_language_score: 2", "sources.code.min_language_score = 2: input should be less than or equal to 1"),
+        ("wieght: 1", "unknown field sources.code.wieght; known here are files, format, id_field, languages"),
     ],
 )
 def test_fields_of_a_source(field: str, message: str) -> None:
@@ -282,10 +284,18 @@ def test_fields_of_a_source(field: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seeds: 1", "unknown field seeds; known here are acknowledge, bos, budget_tokens, dedup"),
-        ("take_down: x.txt", "take_down asks for taking documents down, which this version does not do yet"),
-        ("dedup: {bnads: 1}", "unknown field dedup.bnads; known here are bands, exact, max_cluster"),
-        ("dedup: {against: [x]}", "dedup.against asks for comparing with deduped datasets of other roots"),
+        ("seeds: 1", "unknown field seeds; known here are acknowledge, bos, budget_tokens, decontaminate, dedup"),
+        ("take_down: ''", "take_down = : must not be empty"),
+        ("decontaminate: {sets: {}}", "decontaminate.sets = {}: must not be empty"),
+        ("decontaminate: {sets: {a: {root: x}}}", "decontaminate.sets.a.files is missing"),
+        (
+            "decontaminate: {sets: {a: {root: x, files: ['*']}}, action: passage}",
+            "decontaminate.action = passage: cutting passages is not done yet by this version; take document",
+        ),
+        ("dedup: {bnads: 1}", "unknown field dedup.bnads; known here are against, bands, exact"),
+        ("dedup: {against: /data/x}", "dedup.against = /data/x: must be a list, as against: [/data/deduped/code/0123"),
+        ("dedup: {against: ['']}", "dedup.against.0 = : must not be empty"),
+        ("dedup: {against: [x], verify: exact}", "dedup: verify: exact cannot be used with against: of these datasets"),
         ("dedup: {threshold: 0}", "dedup.threshold = 0: input should be greater than 0"),
         ("dedup: {threshold: 80%}", "dedup.threshold = 80%: must be a number"),
         ("dedup: {scope: local}", "dedup.scope = local: input should be 'global' or 'within_source'"),

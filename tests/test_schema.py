@@ -57,5 +57,8 @@ def test_signals_are_the_catalogue() -> None:
 def test_a_document_keeps_its_columns_from_stage_to_stage() -> None:
     documents = list(schema.columns("documents", "documents"))
     signals = [column for column in schema.columns("signals", "signals")[1:] if column["name"] != "n_bytes"]
-    assert list(schema.columns("filtered", "filtered")) == documents + signals
+    filtered = list(schema.columns("filtered", "filtered"))
+    languages = filtered[len(documents) : len(documents) + 2]
+    assert filtered == documents + languages + signals
+    assert [column["name"] for column in languages] == [c["name"] for c in schema.columns("languages", "languages")[1:]]
     assert list(schema.columns("deduped", "deduped"))[:-1] == documents

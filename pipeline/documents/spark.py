@@ -41,19 +41,20 @@ class DocumentsParams:
     read: ReadParams
 
 
-def raw_files(params: DocumentsParams) -> list[FileInfo]:
-    """The files below the root that match a glob, sorted by path; `StageError` if a glob matches none."""
+def raw_files(place: str, root: str, globs: Sequence[str], options: storage.Options) -> list[FileInfo]:
+    """The files below the root that match a glob, sorted by path; `StageError` naming `place` in the recipe if the root
+    cannot be listed or a glob matches nothing."""
     try:
-        listed = storage.list_files(params.root, params.storage)
+        listed = storage.list_files(root, options)
     except (OSError, ImportError, ValueError) as error:
-        raise StageError(f"sources.{params.source}.root = {params.root}: it cannot be listed: {error}") from error
+        raise StageError(f"{place}.root = {root}: it cannot be listed: {error}") from error
     found: dict[str, FileInfo] = {}
-    for pattern in params.files:
+    for pattern in globs:
         matcher = re.compile(glob_translate(pattern))
         matching = [info for info in listed if matcher.match(info.path)]
         if not matching:
             raise StageError(
-                f"sources.{params.source}.files: no file below {params.root} matches {pattern!r} ({len(listed)} files "
+                f"{place}.files: no file below {root} matches {pattern!r} ({len(listed)} files "
                 "are there); mend root or files"
             )
         found.update({info.path: info for info in matching})

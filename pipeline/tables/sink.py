@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from pipeline import schema, storage
-from pipeline.manifest import File
+from pipeline.manifest import Dataset, File
 
 FILE_BYTES = 64 * 2**20  # uncompressed; a file is what one task of the next stage reads
 ROW_GROUP_BYTES = 8 * 2**20  # uncompressed; what a reader holds at once
@@ -115,9 +115,23 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, step)
 
 
+def task_of(path: str) -> int:
+    """The number of the task that wrote the file of a table at `path`."""
+    return int(path.rsplit("/", 1)[-1].split("-")[1])
+
+
 def read_batches(url: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The rows of one Parquet file, a row group at a time."""
     with storage.open_input(url) as stream:
         file = pq.ParquetFile(stream)
         for group in range(file.metadata.num_row_groups):
             yield from file.read_row_group(group, columns=columns).to_batches()
+
+
+def urls_by_task(dataset: Dataset, table: str) -> list[list[str]]:
+    """Where the files of a table lie, those of each task together, in the order of the tasks. A task that wrote nothing
+    to the table has no entry."""
+    found: dict[int, list[str]] = {}
+    for file in dataset.files(table):
+        found.setdefault(task_of(file.path), []).append(dataset.file_url(file))
+    return [found[task] for task in sorted(found)]

@@ -1,6 +1,5 @@
 """Against the real mosaicml-streaming: the same bytes as its `MDSWriter`, and each reads what the other writes."""
 
-import contextlib
 import json
 import tempfile
 import warnings
@@ -175,13 +174,11 @@ def test_pickles_that_the_real_writer_wrote_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def real_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Any]]:
-    """Opens a folder with `StreamingDataset`; its locks lie in `tmp_path`, its shared memory is cleaned after."""
+    """Opens a folder with `StreamingDataset`; its locks lie in `tmp_path`."""
     streaming = import_streaming()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    streaming.base.util.clean_stale_shared_memory()
-    with contextlib.ExitStack() as stack, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package divides by zero, and numpy says so
-        stack.callback(streaming.base.util.clean_stale_shared_memory)
         yield lambda folder: streaming.StreamingDataset(
             local=str(folder), shuffle=False, batch_size=1, num_canonical_nodes=1, validate_hash="xxh3_64"
         )
