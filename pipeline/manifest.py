@@ -17,7 +17,7 @@ from typing import Any
 from pipeline import storage
 
 MANIFEST = "_manifest.json"
-SWEEP_AFTER_SECONDS = 24 * 3600  # attempts younger than this may belong to a run that is still going on
+SWEEP_AFTER_SECONDS = 7 * 24 * 3600  # attempts younger than this may belong to a run that is still going on
 
 
 class MissingDatasetError(ValueError):
@@ -161,8 +161,15 @@ def publish(
     made: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Publish an attempt as the dataset. Where another run was first, its dataset stays, this attempt goes, and that
-    dataset is returned: both hold the same rows."""
+    dataset is returned: both hold the same rows. `ValueError` where listed files are gone or of another size."""
     url = spec.url(root)
+    files = tuple(sorted(files, key=lambda file: (file.table, file.path)))
+    there = {info.path: info.bytes for info in storage.list_files(storage.join(url, attempt))}
+    if gone := [file.path for file in files if there.get(file.path) != file.bytes]:
+        raise ValueError(
+            f"{url}/{attempt} has lost {len(gone)} of its files while it was made, as {gone[0]}; nothing was "
+            "published, run it again"
+        )
     manifest = Manifest(
         stage=spec.stage,
         source=spec.source,
@@ -171,7 +178,7 @@ def publish(
         inputs=spec.inputs,
         parameters=spec.parameters,
         attempt=attempt,
-        files=tuple(sorted(files, key=lambda file: (file.table, file.path))),
+        files=files,
         counts=dict(counts),  # asdict cannot copy a Counter
         report=report or {},
         made=made or {},
@@ -183,11 +190,11 @@ def publish(
 
 
 def sweep(url: str, now_seconds: float | None = None) -> list[str]:
-    """Delete attempts below a dataset's folder that no manifest lists and that are older than a day; their names."""
+    """Delete attempts below a dataset's folder that no manifest lists and that are older than a week; their names."""
     dataset = find(url)
     kept = dataset.manifest.attempt if dataset else None
     now = time.time() if now_seconds is None else now_seconds
-    names = {info.path.split("/", 1)[0] for info in storage.list_files(url) if "/" in info.path}
+    names = storage.list_folders(url)
     old = sorted(name for name in names if name != kept and now - _started(name) > SWEEP_AFTER_SECONDS)
     for name in old:
         storage.remove_tree(storage.join(url, name))

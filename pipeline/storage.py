@@ -5,10 +5,12 @@ A URL is a local path or anything that fsspec opens (`s3://bucket/key`, `gs://`,
 is ever rewritten in place: a name that has been published keeps its bytes.
 """
 
+import errno
 import os
 import stat
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -17,6 +19,9 @@ from fsspec.core import url_to_fs
 from fsspec.spec import AbstractFileSystem
 
 Options = Mapping[str, Any] | None
+
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What `link` fails with where the file system has no hard links: FAT, many network and FUSE file systems."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,8 @@ def normalise(url: str) -> str:
     """The one spelling of a URL: `s3a://` becomes `s3://`, a trailing slash goes. `ValueError` if it is empty."""
     if not url:
         raise ValueError("the path of a file or folder is empty; `.` is the current folder")
+    if url.startswith("file:/") and not url.startswith("file://"):
+        url = url.removeprefix("file:")
     if url.startswith("s3a://"):
         url = "s3://" + url[len("s3a://") :]
     scheme, mark, path = url.rpartition("://")
@@ -51,6 +58,7 @@ def is_local(url: str) -> bool:
 
 def local_path(url: str) -> Path:
     """The path behind a local URL; `~` is the home folder, as fsspec has it."""
+    url = normalise(url)
     if not is_local(url):
         raise ValueError(f"{url} is not on this machine's disk")
     return Path(url.removeprefix("file://")).expanduser()
@@ -80,6 +88,17 @@ def list_files(base: str, options: Options = None) -> list[FileInfo]:
         for name, info in found.items()
     ]
     return sorted(infos, key=lambda info: info.path)
+
+
+def list_folders(base: str, options: Options = None) -> list[str]:
+    """The names of the folders right below the folder `base`, sorted; an absent folder has none."""
+    if is_local(base):
+        folder = local_path(base)
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    fs, path = _open_fs(base, options)
+    fs.invalidate_cache()
+    found = fs.ls(path, detail=True) if fs.exists(path) else []
+    return sorted(info["name"].rstrip("/").rsplit("/", 1)[-1] for info in found if info["type"] == "directory")
 
 
 def open_input(url: str, options: Options = None) -> BinaryIO:
@@ -113,23 +132,26 @@ def write(url: str, data: bytes | memoryview, options: Options = None) -> None:
 def publish_once(url: str, data: bytes, options: Options = None) -> bool:
     """Put `data` at `url` unless something is there already; True if these bytes are the published ones.
 
-    On local disks exactly one of several publishers wins (a hard link fails where the name exists). Object stores are
-    looked at first and then written by one PUT: two publishers in the same instant may both be told that they won,
-    and the later one's bytes stay; each of them is whole.
+    On local disks exactly one of several publishers wins (a hard link fails where the name exists). Object stores, and
+    file systems without hard links, are looked at first and then written as a whole: two publishers in the same instant
+    may both be told that they won, and the later one's bytes stay; each of them is whole.
     """
-    if not is_local(url):
-        if exists(url, options):
+    if is_local(url):
+        target = local_path(url)
+        temporary = _write_beside(target, data)
+        try:
+            os.link(temporary, target)
+            return True
+        except FileExistsError:
             return False
-        write(url, data, options)
-        return True
-    target = local_path(url)
-    temporary = _write_beside(target, data)
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS:
+                raise
+        finally:
+            temporary.unlink()
+    if exists(url, options):
         return False
-    finally:
-        temporary.unlink()
+    write(url, data, options)
     return True
 
 
@@ -143,7 +165,7 @@ def remove(url: str, options: Options = None) -> None:
 def remove_tree(url: str, options: Options = None) -> None:
     """Delete a folder and all below it; nothing happens where there is none."""
     fs, path = _open_fs(url, options)
-    if fs.exists(path):
+    with suppress(FileNotFoundError):  # another run deletes it too
         fs.rm(path, recursive=True)
 
 
@@ -176,7 +198,11 @@ def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     real = folder.resolve()
     if real in above or not folder.is_dir():
         return
-    for path in folder.iterdir():
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:
+        return  # gone since it was listed
+    for path in paths:
         if path.is_dir():
             yield from _walk(path, above | {real})
         else:

@@ -52,6 +52,8 @@ def test_what_is_published_is_found(tmp_path: Path) -> None:
     with pytest.raises(MissingDatasetError, match=r"holds no finished dataset \(no _manifest\.json\); run the stage"):
         manifest.load(url)
     files = [a_file("b", "quarantine"), a_file("z"), a_file("a")]
+    for file in files:
+        storage.write(storage.join(url, "attempt-1", file.path), b"abc")
     manifest.publish(str(tmp_path), SPEC, attempt="attempt-1", files=files, counts={"n": 1}, report={"r": [1]})
     dataset = manifest.load(url + "/")
     assert dataset.url == url
@@ -61,6 +63,14 @@ def test_what_is_published_is_found(tmp_path: Path) -> None:
     assert [file.path for file in dataset.files("documents")] == ["a", "z"]
     assert dataset.urls("quarantine") == [f"{url}/attempt-1/b"]
     assert dataset.files("tails") == []
+
+
+def test_an_attempt_that_lost_files_is_not_published(tmp_path: Path) -> None:
+    storage.write(storage.join(SPEC.url(str(tmp_path)), "attempt-1", "a"), b"abc")
+    for files in ([a_file("a"), a_file("b")], [File(table="documents", path="a", bytes=4, xxh3="00", rows=1)]):
+        with pytest.raises(ValueError, match=r"attempt-1 has lost 1 of its files while it was made, as "):
+            manifest.publish(str(tmp_path), SPEC, attempt="attempt-1", files=files, counts={})
+    assert manifest.find(SPEC.url(str(tmp_path))) is None
 
 
 def test_the_first_publisher_stays_and_the_second_attempt_goes(tmp_path: Path) -> None:
@@ -123,7 +133,7 @@ def test_the_sweep_takes_old_attempts_that_no_manifest_lists(
         dataset = published(tmp_path, kept)
         for name in (old, young, "attempt-x", "notes"):
             storage.write(storage.join(dataset.url, name, "file"), b"x")
-        now = 1_782_871_200 + 24 * 3600 + 1  # a day and a second after 2026-07-01 02:00:00 UTC
+        now = 1_782_871_200 + 7 * 24 * 3600 + 1  # a week and a second after 2026-07-01 02:00:00 UTC
         assert manifest.sweep(dataset.url, now) == [old]
         assert {path.name for path in Path(dataset.url).iterdir()} == {
             "_manifest.json",
