@@ -48,4 +48,13 @@ def _others(place: str, url: str, record: int, meta: Mapping[str, object], field
             f"{place}.fields: record {record} of {url} has no field {missing[0]!r}; beside the first field it has "
             f"{sorted(meta)}"
         )
-    return [str(meta[field]) for field in fields]
+    return [_text(f"{place}.fields: field {field!r} of record {record} of {url}", meta[field]) for field in fields]
+
+
+def _text(where: str, value: object) -> str:
+    """A text as it is, a number as it is written, a list of these a line each."""
+    if isinstance(value, list):
+        return "\n".join(_text(where, one) for one in value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise StageError(f"{where} is {value!r}, not text; name other fields")
+    return str(value)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from py4j.protocol import Py4JError
 from rich.console import Console
 
 from pipeline import alarms, manifest, plan, storage
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
 STAGES = ("documents", "filtered", "deduped", "tokenized", "mixed")
 MADE_BY = {"signals": "filtered", "languages": "filtered", "signatures": "deduped", "tokenizer": "tokenized"}
 """Datasets that a job makes on the way to its own."""
+
+WRITTEN = (*STAGES[:-1], *MADE_BY, "mixes")
+"""The folders that a flow writes below its root."""
 
 ByName = dict[str, Dataset]
 
@@ -100,23 +104,39 @@ class Flow:
     @cached_property
     def documents(self) -> ByName:
         """The documents of each source."""
-        _ = (
-            self._take_down,
-            self._items,
-            self._earlier,
-        )  # what is wrong with the recipe's files is told before hours of other work
-        if self._mix.tokenizer.train is None:
-            _ = self._given_tokenizer
+        self._look_at_the_files_of_the_recipe()
         found = {}
-        for name, source in self._mix.sources.items():
+        for name, files in self._raw_files.items():
+            source = self._mix.sources[name]
             params = DocumentsParams(
                 source=name, root=source.root, files=source.files, storage=source.storage, read=source.read
             )
-            files = documents_stage.raw_files(f"sources.{name}", source.root, source.files, source.storage)
             wanted = documents_stage.spec(params, self._digests(params, files))
             n_bytes = sum(info.bytes for info in files)
             found[name] = self._ensure(wanted, n_bytes, partial(self._read, params, files, wanted))
             self._check(documents_stage.alarms(found[name], self._mix.max_quarantined))
+        return found
+
+    def _look_at_the_files_of_the_recipe(self) -> None:
+        """What is wrong with files that the recipe names is told before hours of other work."""
+        _ = self._raw_files, self._take_down, self._items, self._earlier
+        if self._mix.tokenizer.train is None:
+            _ = self._given_tokenizer
+
+    @cached_property
+    def _raw_files(self) -> dict[str, list[FileInfo]]:
+        """The raw files of each source; none of them may be what this flow writes."""
+        found = {}
+        for name, source in self._mix.sources.items():
+            place = f"sources.{name}"
+            found[name] = documents_stage.raw_files(place, source.root, source.files, source.storage)
+            for info in found[name]:
+                own = storage.join(source.root, info.path)
+                if any(_is_below(own, storage.join(self._root, folder)) for folder in WRITTEN):
+                    raise StageError(
+                        f"{place}.files: {own} is what a run below {self._root} has written, not raw text; give "
+                        "narrower globs, or another ROOT"
+                    )
         return found
 
     def _read(self, params: DocumentsParams, files: Sequence[FileInfo], wanted: Spec) -> Dataset:
@@ -164,9 +184,15 @@ class Flow:
             return None
         where = f"take_down = {self._mix.take_down}"
         try:
-            return take_down.parse(storage.read(self._mix.take_down).decode(), where)
+            listed = take_down.parse(storage.read(self._mix.take_down).decode(), where)
         except (OSError, UnicodeDecodeError) as error:
             raise StageError(f"{where}: it cannot be read: {error}") from error
+        blind = [name for name, source in self._mix.sources.items() if source.url_field is None]
+        if listed.urls and len(blind) == len(self._mix.sources):
+            raise StageError(f"{where} lists {len(listed.urls)} URLs, and no source has a url_field to find them by")
+        if listed.urls and blind:
+            self._console.print(f"{where}: its URLs are not looked for in {', '.join(blind)}, which have no url_field")
+        return listed
 
     @cached_property
     def _items(self) -> EvaluationItems | None:
@@ -221,7 +247,7 @@ class Flow:
         tokens = self.tokenized
         url = storage.join(self._root, "mixes", self._mix.name)
         tokenizer = PlanTokenizer(
-            path="tokenizer.json",
+            path=f"tokenizer-{tokens.info.fingerprint[:12]}.json",  # a plan never stands beside another's tokenizer
             fingerprint=tokens.info.fingerprint,
             vocab_size=tokens.info.vocab_size,
             eos_id=tokens.info.eos_id,
@@ -233,7 +259,7 @@ class Flow:
         made_plan = mixed.build(
             self._mix, tokenizer, tokens.info.dtype, tokens.measured, tokens.validation, tokens.n_ranges
         )
-        self._write_once(storage.join(url, "tokenizer.json"), tokens.info.json_text.encode())
+        self._write_once(storage.join(url, tokenizer.path), tokens.info.json_text.encode())
         self._write_once(storage.join(url, plan.PLAN), plan.to_json(made_plan))
         return Finished(
             url=url,
@@ -257,7 +283,8 @@ class Flow:
     def stop(self) -> None:
         """Stop the session, if one was started."""
         if self._spark is not None and self._own_session:
-            self._spark.stop()
+            with suppress(Py4JError, OSError):  # a JVM that died has been told of already
+                self._spark.stop()
             self._spark = None
 
     def _make_tokenized(self, unique: ByName) -> Tokenized:
@@ -379,7 +406,8 @@ class Flow:
         known: dict[str, list[object]] = {}
         if storage.exists(url):
             known = json.loads(storage.read(url))
-        key = {info.path: f"{params.root}/{info.path}" for info in files}
+        root = str(storage.local_path(params.root).absolute()) if storage.is_local(params.root) else params.root
+        key = {info.path: f"{root}/{info.path}" for info in files}
         fresh = [info for info in files if known.get(key[info.path], [])[:2] != [info.bytes, info.stamp]]
         if fresh:
             self._may_make("documents", params.source)
@@ -395,12 +423,12 @@ class Flow:
         """The dataset of a spec: found, or made now."""
         what = f"{wanted.stage} {wanted.source}"
         url = wanted.url(self._root)
+        manifest.sweep(url)
         dataset = manifest.find(url)
         if dataset is not None:
             self._console.print(f"{what}: found", style="dim")
             return dataset
         self._may_make(MADE_BY.get(wanted.stage, wanted.stage), wanted.source)
-        manifest.sweep(url)
         if own_progress:
             return build()
         with self._progress(what, n_bytes):
@@ -424,6 +452,12 @@ class Flow:
     def _write_once(self, url: str, data: bytes) -> None:
         if not (storage.exists(url) and storage.read(url) == data):
             storage.write(url, data)
+
+
+def _is_below(url: str, folder: str) -> bool:
+    if storage.is_local(url) and storage.is_local(folder):
+        return storage.local_path(url).absolute().is_relative_to(storage.local_path(folder).absolute())
+    return url.startswith(folder + "/")
 
 
 def _unreachable() -> Dataset:

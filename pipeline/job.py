@@ -33,8 +33,13 @@ def run(stage: str, arguments: list[str] | None = None) -> int:
             getattr(flow, stage)
     except (ValueError, OSError, ImportError) as error:  # ImportError: fsspec's "Install s3fs to access S3"
         return _fail(str(error), given.trace, error)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; run it again, it goes on with what is missing\n")
+        return 130
     except (PySparkException, Py4JError) as error:
         return _fail(f"Spark could not go on: {_cause(str(error))} (the whole story: --trace)", given.trace, error)
+    except Exception as error:  # object stores' clients raise anything, from missing credentials to refused requests
+        return _fail(f"{type(error).__name__}: {error} (the whole story: --trace)", given.trace, error)
     finally:
         if flow is not None:
             flow.stop()

@@ -21,7 +21,8 @@ def show(console: Console, finished: Finished) -> None:
     console.print(stages(finished))
     console.print(weights(finished.plan.accounting))
     console.print(_places(finished), soft_wrap=True)
-    console.print(f"\nThe first sample of the run:\n[dim]{escape(first_sample(finished))}[/dim]", soft_wrap=True)
+    if storage.is_local(finished.url):  # the loader reads local disks
+        console.print(f"\nThe first sample of the run:\n[dim]{escape(first_sample(finished))}[/dim]", soft_wrap=True)
 
 
 def stages(finished: Finished) -> Table:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+LOG_SETTINGS = Path(__file__).parent / "log4j2.properties"
 SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
     "spark.sql.session.timeZone": "UTC",
@@ -30,9 +32,9 @@ LOCAL_SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.memory": "2g",
+    "spark.driver.memory": os.environ.get("SPARK_DRIVER_MEMORY", "2g"),
     "spark.sql.shuffle.partitions": "8",
-    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).parent / 'log4j2.properties'}",
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
 }
 POLL_SECONDS = 0.25
 
@@ -88,7 +90,10 @@ def progress(spark: SparkSession, console: Console, what: str, n_bytes: int = 0)
 def _watch(spark: SparkSession, bar: Progress, shown: TaskID, n_bytes: int, stop: threading.Event) -> None:
     tasks = _Tasks(spark)
     while not stop.wait(POLL_SECONDS):
-        done, total = tasks.look()
+        try:
+            done, total = tasks.look()
+        except (Py4JError, OSError):
+            return  # the JVM is gone; whoever waits for the job is told
         if total > 0:
             bar.update(shown, total=total, completed=done, rate=_rate(n_bytes, done / total, bar.tasks[0].elapsed))
     tasks.close()

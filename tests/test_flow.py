@@ -41,7 +41,7 @@ def rows_of(dataset: manifest.Dataset, table: str) -> list[dict[str, Any]]:
 def bytes_of(finished: Finished) -> dict[str, bytes]:
     """Everything that must not depend on when, where and how often a mix was made, by name."""
     folder = Path(finished.url)
-    found = {name: (folder / name).read_bytes() for name in ("mix.json", "tokenizer.json")}
+    found = {name: (folder / name).read_bytes() for name in ("mix.json", finished.plan.tokenizer.path)}
     for name, parts in finished.tokenized.measured.items():
         for part in [*parts, finished.tokenized.validation[name]]:
             for file in part.manifest.files:
@@ -235,7 +235,7 @@ def test_other_formats_packings_and_choices(made: Finished, raw: Path, tmp_path:
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "tables" / "t.parquet")
     mix = make_recipe(
         raw,
-        tokenizer=f"{{file: {Path(made.url) / 'tokenizer.json'}}}",
+        tokenizer=f"{{file: {Path(made.url) / made.plan.tokenizer.path}}}",
         budget_tokens="30K",
         packing="best_fit",
         redistribute="true",
@@ -271,6 +271,29 @@ def test_a_glob_without_files_is_told_before_spark_starts(raw: Path, tmp_path: P
         _ = flow_of(make_recipe(raw, sources=sources), tmp_path, None).mixed
 
 
+def test_what_a_run_has_written_is_not_its_raw_text(made: Finished, raw: Path) -> None:
+    root = Path(made.url).parent.parent
+    sources = f'\n  all: {{root: "{root}", files: ["**/*.parquet"], format: parquet, weight: 1}}'
+    with pytest.raises(StageError, match=r"sources\.all\.files: .* is what a run below .* has written, not raw text"):
+        _ = flow_of(make_recipe(raw, sources=sources), root, None).mixed
+
+
+def test_urls_that_no_source_has_cannot_be_taken_down(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "gone.txt").write_text("https://x.org/3\n")
+    mix = make_recipe(raw, take_down=str(tmp_path / "gone.txt"))
+    with pytest.raises(StageError, match="lists 1 URLs, and no source has a url_field"):
+        _ = flow_of(mix, tmp_path / "root", None).mixed
+
+
+def test_a_held_out_set_without_a_sample_is_told(
+    made: Finished, raw: Path, tmp_path: Path, spark: SparkSession
+) -> None:
+    tokenizer = f"{{file: {Path(made.url) / made.plan.tokenizer.path}}}"
+    mix = make_recipe(raw, tokenizer=tokenizer, holdout="{documents: 1}", sequence_length="4096")
+    with pytest.raises(StageError, match=r"holdout: the 1 documents of source notes .* raise holdout\.documents"):
+        _ = flow_of(mix, Path(made.url).parent.parent, spark).mixed
+
+
 def test_more_passes_than_allowed_say_what_fits(made: Finished, raw: Path) -> None:
     root = Path(made.url).parent.parent
     with pytest.raises(
@@ -280,12 +303,17 @@ def test_more_passes_than_allowed_say_what_fits(made: Finished, raw: Path) -> No
 
 
 def test_a_source_that_the_rules_reject_must_be_acknowledged(raw: Path, tmp_path: Path, spark: SparkSession) -> None:
-    sources = f"""
-  pages: {{root: "{raw}/pages", files: ["*.zst"], rules: [{{gopher_quality: {{min_words: 200}}}}], weight: 1}}"""
-    with pytest.raises(StageError, match=r"reject 100\.0% of 242 documents.*acknowledge: \[max_rejected:pages\]"):
+    rule = "{signal: n_words, min: 200}"
+    sources = f'''
+  pages: {{root: "{raw}/pages", files: ["*.zst"], rules: [gopher_quality], max_rejected: 0, weight: 1}}
+  notes: {{root: "{raw}/notes", files: ["**/*.gz"], rules: [{rule}], weight: 1}}'''
+    with pytest.raises(StageError, match=r"source notes: all of its 246 documents are rejected \(246 n_words\.min\)"):
         _ = flow_of(make_recipe(raw, sources=sources), tmp_path, spark).filtered
-    accepted = make_recipe(raw, sources=sources, acknowledge="['max_rejected:pages']")
-    assert flow_of(accepted, tmp_path, None).filtered["pages"].manifest.counts["kept_documents"] == 0
+    sources = sources.replace(rule, "gopher_quality").replace("notes: {", "notes: {max_rejected: 0.01, ")
+    with pytest.raises(StageError, match=r"reject 1\.2% of 246 documents.*acknowledge: \[max_rejected:notes\]"):
+        _ = flow_of(make_recipe(raw, sources=sources), tmp_path, spark).filtered
+    accepted = make_recipe(raw, sources=sources, acknowledge="['max_rejected:notes']")
+    assert flow_of(accepted, tmp_path, None).filtered["notes"].manifest.counts["kept_documents"] == 243
 
 
 def test_a_tokenizer_that_cannot_be_used_is_told_before_spark_starts(raw: Path, tmp_path: Path) -> None:

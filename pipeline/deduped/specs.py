@@ -39,5 +39,5 @@ def spec(source: str, filtered: Sequence[Dataset], params: DedupParams, against:
         source=source,
         version=VERSION,
         inputs=inputs | ({AGAINST: sorted(against)} if against else {}),
-        parameters=asdict(params),
+        parameters=asdict(params) | {"signatures": SIGNATURES_VERSION, "unicode": unicodedata.unidata_version},
     )

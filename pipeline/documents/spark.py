@@ -46,7 +46,7 @@ def raw_files(place: str, root: str, globs: Sequence[str], options: storage.Opti
     cannot be listed or a glob matches nothing."""
     try:
         listed = storage.list_files(root, options)
-    except (OSError, ImportError, ValueError) as error:
+    except Exception as error:  # fsspec's back ends raise anything
         raise StageError(f"{place}.root = {root}: it cannot be listed: {error}") from error
     found: dict[str, FileInfo] = {}
     for pattern in globs:
@@ -87,6 +87,7 @@ def build(spark: SparkSession, params: DocumentsParams, files: Sequence[FileInfo
     attempt = manifest.new_attempt()
     attempt_url = storage.join(wanted.url(root), attempt)
     receipts = tables.run_tasks(spark, grouped(files), partial(_read, params), stage=STAGE, attempt_url=attempt_url)
+    _check_unchanged(params, files)
     listed = tables.all_files(receipts)
     counts = tables.all_counts(receipts)
     written = {table: sum(file.rows for file in listed if file.table == table) for table in ("documents", "quarantine")}
@@ -104,6 +105,16 @@ def build(spark: SparkSession, params: DocumentsParams, files: Sequence[FileInfo
     check_balance(f"documents {params.source}", "records", counts["records"], written["documents"], reasons)
     check_balance(f"quarantine {params.source}", "records", written["quarantine"], 0, reasons)
     return manifest.publish(root, wanted, attempt=attempt, files=listed, counts=totals, made=made())
+
+
+def _check_unchanged(params: DocumentsParams, files: Sequence[FileInfo]) -> None:
+    """The files are still those whose contents stand in the fingerprint."""
+    now = {info.path: info for info in storage.list_files(params.root, params.storage)}
+    if changed := [info.path for info in files if now.get(info.path) != info]:
+        raise StageError(
+            f"sources.{params.source}: {len(changed)} files below {params.root} changed while they were read, as "
+            f"{changed[0]}; nothing was published, run it again when they are whole"
+        )
 
 
 def alarms(dataset: Dataset, max_quarantined: float) -> list[Alarm]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from pipeline import manifest, storage
-from pipeline.alarms import Alarm, check_balance
+from pipeline.alarms import Alarm, StageError, check_balance
 from pipeline.filtered import language, signals
 from pipeline.filtered.decisions import Choice, Decisions, decide
 from pipeline.filtered.unicode_tables import UNICODE_VERSION
@@ -120,12 +120,17 @@ def build(
 
 
 def alarms(dataset: Dataset, max_rejected: float) -> list[Alarm]:
-    """More of a source rejected than the recipe allows."""
+    """More of a source rejected than the recipe allows; all of it, which nobody can acknowledge, is a `StageError`."""
     counts, source = dataset.manifest.counts, dataset.manifest.source
     share = 1 - counts["kept_documents"] / max(1, counts["documents"])
+    worst = sorted(counts["rejected"].items(), key=lambda item: -item[1])
+    if counts["kept_documents"] == 0:
+        raise StageError(
+            f"source {source}: all of its {counts['documents']} documents are rejected "
+            f"({', '.join(f'{n} {reason}' for reason, n in worst)}); change its rules, or take it out"
+        )
     if share <= max_rejected:
         return []
-    worst = sorted(counts["rejected"].items(), key=lambda item: -item[1])
     message = (
         f"source {source}: the rules reject {share:.1%} of {counts['documents']} documents, max_rejected is "
         f"{max_rejected:.1%} ({', '.join(f'{n} {reason}' for reason, n in worst)})"

@@ -38,6 +38,12 @@ def build(
                 f"source {name} gives no sample: its documents hold fewer than sequence_length = {mix.sequence_length} "
                 "tokens; take it out, give it more text or shorten the sequences"
             )
+    for name, held in validation.items():
+        if held.manifest.counts["samples"] == 0:
+            raise StageError(
+                f"holdout: the {held.manifest.counts['documents']} documents of source {name} that are held out fill "
+                f"no sample of sequence_length = {mix.sequence_length}; raise holdout.documents"
+            )
     row_bytes = mix.sequence_length * {"uint16": 2, "uint32": 4}[dtype]
     made = Plan(
         name=mix.name,

@@ -14,8 +14,11 @@ SPARE_SHARE = Fraction(1, 100)  # of an estimate, so that one more round of toke
 
 
 def fills(measured: Measured, mix: Mix) -> dict[str, Fraction]:
-    """The share of a source's rows that is not padding, in its first range."""
-    return {name: fill(parts[:1], mix.sequence_length) for name, parts in measured.items()}
+    """The share of a source's rows that is not padding, in its first range that has rows."""
+    return {
+        name: fill([part for part in parts if part.manifest.counts["samples"]][:1], mix.sequence_length)
+        for name, parts in measured.items()
+    }
 
 
 def fill(parts: Sequence[Dataset], sequence_length: int) -> Fraction:
@@ -32,15 +35,18 @@ def needed(mix: Mix, measured: Measured, n_ranges: Mapping[str, int]) -> dict[st
 
 
 def weights(mix: Mix, measured: Measured, n_ranges: Mapping[str, int]) -> list[budget.Shares]:
-    """Shares of samples for each stage. With `redistribute`, sources whose ranges are all measured and that would be
-    served more than their max_passes give the excess to the others."""
+    """Shares of samples for each stage. With `redistribute`, sources that would be served more than their max_passes
+    give the excess to the others: measured, or for a max_passes below 1 estimated from the ranges that are."""
     fill_of = fills(measured, mix)
     base = {name: source.weight for name, source in mix.sources.items()}
     if mix.redistribute:
         limits = {
-            name: Fraction(str(mix.sources[name].max_passes)) * samples(parts) * mix.sequence_length * fill_of[name]
+            name: Fraction(str(mix.sources[name].max_passes))
+            * Fraction(samples(parts) * n_ranges[name], len(parts))
+            * mix.sequence_length
+            * fill_of[name]
             for name, parts in measured.items()
-            if len(parts) == n_ranges[name]
+            if len(parts) == n_ranges[name] or mix.sources[name].max_passes < 1
         }
         # Limits are tokens that are not padding, so the budget should be too: its rows times the mix's mean fill would
         # be circular; rows are counted as full here, which keeps every source at or below its limit.

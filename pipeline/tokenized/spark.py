@@ -230,7 +230,10 @@ def _sample(urls: list[str], share: float, numbers: Iterator[pa.RecordBatch]) ->
 
 
 def _train(vocab_size: int, bos: bool, _: int, batches: Iterator[pa.RecordBatch], sink: Sink) -> None:
-    rows = pa.Table.from_batches(batches).sort_by("doc_id")
+    found = [batch for batch in batches if batch.num_rows]
+    if not found:
+        return
+    rows = pa.Table.from_batches(found).sort_by("doc_id")
     texts = rows.column("text").to_pylist()
     text = train(texts, vocab_size, bos=bos).encode()
     sink.count("documents", len(texts))

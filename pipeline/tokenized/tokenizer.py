@@ -15,6 +15,8 @@ TRAINED_EOS = "<|endoftext|>"
 TRAINED_BOS = "<|startoftext|>"
 KNOWN_EOS = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|eos|>", "[SEP]")
 KNOWN_BOS = ("<|startoftext|>", "<s>", "<|begin_of_text|>", "<bos>", "<|bos|>", "[CLS]")
+KNOWN_PAD = ("<pad>", "<|pad|>", "[PAD]", "<|padding|>", "<|finetune_right_pad_id|>")
+"""What pads a row under `best_fit` and `none`; a tokenizer without any of them is padded with EOS."""
 CANARY = "The 3 quick brown foxes\n\tcan't jump — naïve Ünïcödé, 漢字かな, ไทย, 🦊👩‍👩‍👧 x += 0x1F; <|endoftext|>\r\n"
 """Its ids stand in the plan; another tokenizer, or another version that cuts text differently, gives other ids."""
 
@@ -76,7 +78,7 @@ def describe(json_text: str, *, where: str, eos_token: str | None, bos_token: st
         raise ValueError(f"{where} is not a tokenizers JSON file: {' '.join(str(error).split())}") from error
     eos_id = _special(tokenizer, where, "eos_token", eos_token, KNOWN_EOS)
     bos_id = _special(tokenizer, where, "bos_token", bos_token, KNOWN_BOS) if bos else None
-    pad_id = tokenizer.token_to_id("<pad>")
+    pad_id = next((found for token in KNOWN_PAD if (found := tokenizer.token_to_id(token)) is not None), None)
     return TokenizerInfo(
         json_text=json_text,
         fingerprint=tokenizer_fingerprint(json_text.encode()),
