@@ -16,25 +16,22 @@ from typing import TYPE_CHECKING
 from py4j.protocol import Py4JError
 from rich.console import Console
 
-from pipeline import alarms, manifest, plan, storage
+from pipeline import alarms, manifest, plan, recipe_files, storage
 from pipeline.alarms import StageError
-from pipeline.deduped import against as earlier_runs
 from pipeline.deduped import spark as deduped_stage
 from pipeline.deduped import specs as deduped_specs
-from pipeline.deduped.against import Earlier
 from pipeline.deduped.batches import DedupParams
 from pipeline.documents import spark as documents_stage
 from pipeline.documents.spark import DocumentsParams
-from pipeline.evaluation_sets import read_items
-from pipeline.filtered import rules, take_down
+from pipeline.filtered import rules
 from pipeline.filtered import spark as filtered_stage
-from pipeline.filtered.decisions import Choice, EvaluationItems, evaluation_items
-from pipeline.filtered.take_down import TakeDown
+from pipeline.filtered.decisions import Choice
 from pipeline.manifest import Dataset, Spec
 from pipeline.mixed import plan as mixed
 from pipeline.mixed import ranges as needs
 from pipeline.plan import Plan, PlanTokenizer
 from pipeline.recipe import Mix
+from pipeline.recipe_files import RecipeFiles
 from pipeline.storage import FileInfo
 from pipeline.tokenized import spark as tokenized_stage
 from pipeline.tokenized import tokenizer as tokenizers
@@ -104,9 +101,8 @@ class Flow:
     @cached_property
     def documents(self) -> ByName:
         """The documents of each source."""
-        self._look_at_the_files_of_the_recipe()
         found = {}
-        for name, files in self._raw_files.items():
+        for name, files in self._named.raw.items():
             source = self._mix.sources[name]
             params = DocumentsParams(
                 source=name, root=source.root, files=source.files, storage=source.storage, read=source.read
@@ -117,26 +113,13 @@ class Flow:
             self._check(documents_stage.alarms(found[name], self._mix.max_quarantined))
         return found
 
-    def _look_at_the_files_of_the_recipe(self) -> None:
-        """What is wrong with files that the recipe names is told before hours of other work."""
-        _ = self._raw_files, self._take_down, self._items, self._earlier
-        if self._mix.tokenizer.train is None:
-            _ = self._given_tokenizer
-
     @cached_property
-    def _raw_files(self) -> dict[str, list[FileInfo]]:
-        """The raw files of each source; none of them may be what this flow writes."""
-        found = {}
-        for name, source in self._mix.sources.items():
-            place = f"sources.{name}"
-            found[name] = documents_stage.raw_files(place, source.root, source.files, source.storage)
-            for info in found[name]:
-                own = storage.join(source.root, info.path)
-                if any(_is_below(own, storage.join(self._root, folder)) for folder in WRITTEN):
-                    raise StageError(
-                        f"{place}.files: {own} is what a run below {self._root} has written, not raw text; give "
-                        "narrower globs, or another ROOT"
-                    )
+    def _named(self) -> RecipeFiles:
+        """The files that the recipe names."""
+        written = [storage.join(self._root, folder) for folder in WRITTEN]
+        found = recipe_files.look(self._mix, written, self._dedup_params(list(self._mix.sources)))
+        for remark in found.remarks:
+            self._console.print(remark)
         return found
 
     def _read(self, params: DocumentsParams, files: Sequence[FileInfo], wanted: Spec) -> Dataset:
@@ -172,33 +155,10 @@ class Flow:
             rules=rules.resolve(source.rules),
             languages=source.languages or (),
             min_language_score=source.min_language_score,
-            take_down=self._take_down,
-            items=self._items,
+            take_down=self._named.take_down,
+            items=self._named.items,
             min_overlap=overlap,
         )
-
-    @cached_property
-    def _take_down(self) -> TakeDown | None:
-        """The documents that the recipe's file lists."""
-        if self._mix.take_down is None:
-            return None
-        where = f"take_down = {self._mix.take_down}"
-        try:
-            listed = take_down.parse(storage.read(self._mix.take_down).decode(), where)
-        except (OSError, UnicodeDecodeError) as error:
-            raise StageError(f"{where}: it cannot be read: {error}") from error
-        blind = [name for name, source in self._mix.sources.items() if source.url_field is None]
-        if listed.urls and len(blind) == len(self._mix.sources):
-            raise StageError(f"{where} lists {len(listed.urls)} URLs, and no source has a url_field to find them by")
-        if listed.urls and blind:
-            self._console.print(f"{where}: its URLs are not looked for in {', '.join(blind)}, which have no url_field")
-        return listed
-
-    @cached_property
-    def _items(self) -> EvaluationItems | None:
-        """The items of the recipe's evaluation sets."""
-        wanted = self._mix.decontaminate
-        return evaluation_items(read_items(wanted.sets), wanted.ngram) if wanted else None
 
     @cached_property
     def deduped(self) -> ByName:
@@ -209,7 +169,7 @@ class Flow:
         found: ByName = {}
         for group in groups:
             params = self._dedup_params(list(group))
-            earlier = [dataset for dataset in self._earlier if not alone or dataset.source in group]
+            earlier = [dataset for dataset in self._named.earlier if not alone or dataset.source in group]
             against = [dataset.fingerprint for dataset in earlier]
             specs = {name: deduped_specs.spec(name, list(group.values()), params, against) for name in group}
             there = {name: manifest.find(wanted.url(self._root)) for name, wanted in specs.items()}
@@ -344,8 +304,10 @@ class Flow:
 
     def _tokenizer(self, unique: ByName) -> TokenizerInfo:
         choice = self._mix.tokenizer
+        if self._named.tokenizer is not None:
+            return self._named.tokenizer
         if choice.train is None:
-            return self._given_tokenizer
+            raise RuntimeError("a recipe's tokenizer is given or trained")
         sources = list(unique.values())
         wanted = tokenized_stage.tokenizer_spec(
             sources, choice.train.vocab_size, choice.train.sample_bytes, bos=self._mix.bos
@@ -355,30 +317,7 @@ class Flow:
             choice.train.sample_bytes,
             lambda: tokenized_stage.build_tokenizer(self.spark, sources, wanted, self._root),
         )
-        return self._described(storage.read(dataset.urls("tokenizer")[0]).decode(), dataset.url)
-
-    @cached_property
-    def _given_tokenizer(self) -> TokenizerInfo:
-        """The tokenizer that the recipe names by file or on the hub."""
-        choice = self._mix.tokenizer
-        if choice.file is None:
-            return self._described(tokenizers.from_hub(choice.hub or ""), f"tokenizer.hub = {choice.hub}")
-        where = f"tokenizer.file = {choice.file}"
-        try:
-            return self._described(storage.read(choice.file).decode(), where)
-        except (OSError, UnicodeDecodeError) as error:
-            raise StageError(f"{where}: it cannot be read: {error}") from error
-
-    def _described(self, json_text: str, where: str) -> TokenizerInfo:
-        choice = self._mix.tokenizer
-        return tokenizers.describe(
-            json_text, where=where, eos_token=choice.eos_token, bos_token=choice.bos_token, bos=self._mix.bos
-        )
-
-    @cached_property
-    def _earlier(self) -> list[Earlier]:
-        """The deduped datasets that the recipe compares with."""
-        return earlier_runs.find(self._mix.dedup.against, self._dedup_params(list(self._mix.sources)))
+        return recipe_files.described(self._mix, storage.read(dataset.urls("tokenizer")[0]).decode(), dataset.url)
 
     def _dedup_params(self, names: Sequence[str]) -> DedupParams:
         dedup = self._mix.dedup
@@ -452,12 +391,6 @@ class Flow:
     def _write_once(self, url: str, data: bytes) -> None:
         if not (storage.exists(url) and storage.read(url) == data):
             storage.write(url, data)
-
-
-def _is_below(url: str, folder: str) -> bool:
-    if storage.is_local(url) and storage.is_local(folder):
-        return storage.local_path(url).absolute().is_relative_to(storage.local_path(folder).absolute())
-    return url.startswith(folder + "/")
 
 
 def _unreachable() -> Dataset:
