@@ -1,3 +1,4 @@
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -438,3 +439,11 @@ def test_load_names_the_file(tmp_path: Path) -> None:
         recipe.load(path)
     path.write_text(TINY)
     assert isinstance(recipe.load(path), Mix)
+
+
+def test_the_recipe_of_the_readme_and_those_to_start_from_can_be_followed() -> None:
+    repository = Path(__file__).parent.parent
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (repository / "README.md").read_text(), re.DOTALL)
+    assert recipe.parse(shown, "README.md").name == "mine"
+    for path in (repository / "mixes").glob("*.yaml"):
+        assert recipe.load(path).name == path.stem
