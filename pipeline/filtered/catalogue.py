@@ -38,6 +38,16 @@ an empty text has 0 everywhere. `ch` are characters (code points); what words, l
     n_xml_declarations          1 if "<?xml version=" occurs in the first 100 ch
     encoded_char_share          ch in base64, hexadecimal and escaped data / ch; matches of two kinds count twice
     max_encoded_length          ch of the longest piece of such data
+    c4_lines                    lines that C4's line rules keep
+    c4_sentences                sentences of these lines
+    c4_curly_lines              lines with "{" among those that C4's code looks at for it
+    c4_lorem_lines              lines with "lorem ipsum", likewise
+    c4_kept_share               bytes that C4's line rules keep / bytes
+    n_emails, n_ip_addresses,   personal data, by the patterns of `pii`
+    n_phone_numbers,
+    n_card_numbers
+    n_missing_tables            tables that the text speaks of ("Table 1") less the tables that it holds, at least 0
+    compression_ratio           bytes / bytes when compressed, not bounded; measured only where a rule compares it
 
 Differences from datatrove 0.10.1, FineWeb's tool, so that decisions can be compared:
 
@@ -103,7 +113,22 @@ CODE_SIGNALS = {
     "max_encoded_length": _COUNT,
 }
 
-# All signals in the order of a dataset's columns, with their dtypes.
+# By the published line rules; where a recipe changes these, the signals are measured anew when deciding.
+C4_SIGNALS = {
+    "c4_lines": _COUNT,
+    "c4_sentences": _COUNT,
+    "c4_curly_lines": _COUNT,
+    "c4_lorem_lines": _COUNT,
+    "c4_kept_share": _SHARE,
+}
+PII_SIGNALS = {
+    "n_emails": _COUNT,
+    "n_ip_addresses": _COUNT,
+    "n_phone_numbers": _COUNT,
+    "n_card_numbers": _COUNT,
+}
+
+# The signals that are always measured, in the order of a dataset's columns, with their dtypes.
 SIGNALS: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
     TEXT_SIGNALS
     | WORD_SIGNALS
@@ -112,4 +137,15 @@ SIGNALS: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
     | DUPLICATE_SIGNALS
     | NGRAM_SIGNALS
     | CODE_SIGNALS
+    | C4_SIGNALS
+    | PII_SIGNALS
+    | {"n_missing_tables": _COUNT}
 )
+
+COMPRESSION = "compression_ratio"
+
+# What a recipe's comparisons may name.
+COMPARED: Mapping[str, np.dtype[np.generic]] = MappingProxyType({**SIGNALS, COMPRESSION: _SHARE})
+
+# What rules of other fields compare: known only when it is decided on a text.
+KNOWN_WHEN_DECIDING = ("language_score", "c4_bad_words")

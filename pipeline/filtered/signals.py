@@ -1,28 +1,32 @@
 """Measure the signals of `catalogue`: formulas over the counts of the compiled passes."""
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filtered import characters, code_marks, lines, repetition, words
+from pipeline.filtered import c4, characters, code_marks, lines, pii, repetition, tables_mentioned, words
 from pipeline.filtered.catalogue import (
+    C4_SIGNALS,
     CODE_SIGNALS,
     DUPLICATE_SIGNALS,
     LINE_SIGNALS,
     NGRAM_SIGNALS,
+    PII_SIGNALS,
     SIGNALS,
     WORD_SIGNALS,
 )
+from pipeline.filtered.edit_rules import LineRules
 from pipeline.filtered.text_buffers import Texts, slices
 
 __all__ = ["SIGNALS", "VERSION", "measure"]
 
-Signal = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+Signal = npt.NDArray[Any]  # of int64 or float64, as the catalogue says
 
 # Goes up when the same texts give other numbers. What also decides: `unicode_tables.UNICODE_VERSION`.
-VERSION = 1
+VERSION = 2
 
 
 def measure(texts: pa.Array | pa.ChunkedArray, needed: Collection[str] = tuple(SIGNALS)) -> dict[str, Signal]:
@@ -59,6 +63,12 @@ def _measure(texts: Texts, needed: set[str]) -> dict[str, Signal]:
             found |= _of_duplicates(cut, chars)
     if needed & CODE_SIGNALS.keys():
         found |= _of_code(code_marks.find(texts), chars)
+    if needed & C4_SIGNALS.keys():
+        found |= c4.measure(texts, LineRules())
+    if needed & PII_SIGNALS.keys():
+        found |= dict(zip(PII_SIGNALS, pii.count(texts), strict=True))
+    if "n_missing_tables" in needed:
+        found["n_missing_tables"] = tables_mentioned.count(texts)
     return found
 
 

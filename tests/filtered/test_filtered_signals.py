@@ -3,21 +3,38 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.filtered.catalogue import COMPARED
 from pipeline.filtered.signals import SIGNALS, measure
 from pipeline.filtered.unicode_tables import ALSO_TERMINAL, SENTENCE_TERMINALS
+from tests.filtered import language_sentences
+
+# The signals that are compared with a reference of their own; all others are with `reference`.
+ELSEWHERE = {
+    "c4_lines": "test_filtered_c4.py",
+    "c4_sentences": "test_filtered_c4.py",
+    "c4_curly_lines": "test_filtered_c4.py",
+    "c4_lorem_lines": "test_filtered_c4.py",
+    "c4_kept_share": "test_filtered_c4.py",
+    "n_emails": "test_filtered_pii.py",
+    "n_ip_addresses": "test_filtered_pii.py",
+    "n_phone_numbers": "test_filtered_pii.py",
+    "n_card_numbers": "test_filtered_pii.py",
+    "n_missing_tables": "test_filtered_tables_mentioned.py",
+    "compression_ratio": "test_filtered_compression.py",
+}
 
 UNSPACED = re.compile(
-    "CJK UNIFIED|CJK COMPATIBILITY IDEOGRAPH|IDEOGRAPHIC|HIRAGANA|KATAKANA|HALFWIDTH KATAKANA|THAI|LAO|TIBETAN|MYANMAR|"
-    "KHMER|TAI LE|NEW TAI LUE|TAI THAM|TAI VIET"
+    "(CJK UNIFIED|CJK COMPATIBILITY IDEOGRAPH|IDEOGRAPHIC|HIRAGANA|HENTAIGANA|KATAKANA|"
+    "HALFWIDTH KATAKANA|THAI|LAO|TIBETAN|MYANMAR|KHMER|TAI LE|NEW TAI LUE|TAI THAM|TAI VIET)"
 )
 STOP_WORDS = {"the", "be", "to", "of", "and", "that", "have", "with"}
 MARKS = (
@@ -71,14 +88,30 @@ def share(part: float, whole: float) -> float:
     return part / max(whole, 1)
 
 
-def repeated(parts: Iterable[str]) -> tuple[int, int]:
-    seen: set[str] = set()
-    n = length = 0
-    for part in parts:
+def repeated(parts: Iterable[tuple[Hashable, int]]) -> tuple[int, int]:
+    """How many parts equal an earlier one, and the sum of their lengths."""
+    seen: set[Hashable] = set()
+    n = total = 0
+    for part, length in parts:
         if part in seen:
-            n, length = n + 1, length + len(part)
+            n, total = n + 1, total + length
         seen.add(part)
-    return n, length
+    return n, total
+
+
+def paragraphs_of(lines: Sequence[str], breaks: Sequence[str]) -> list[tuple[tuple[str, ...], int]]:
+    """The lines of each paragraph, and its characters: line breaks count where a line of it follows."""
+    found: list[list[tuple[str, str]]] = [[]]
+    for line, end in zip(lines, [*breaks, ""], strict=False):
+        if line.strip():
+            found[-1].append((line, end))
+        else:
+            found.append([])
+    return [
+        (tuple(line for line, _ in paragraph), sum(len(line + end) for line, end in paragraph) - len(paragraph[-1][1]))
+        for paragraph in found
+        if paragraph
+    ]
 
 
 def top_length(words: Sequence[str], gaps: Sequence[int], n: int) -> int:
@@ -114,15 +147,9 @@ def reference(text: str) -> dict[str, float]:
     lines = re.split(r"\r\n|\r|\n", text)
     lines = lines if lines[-1] else lines[:-1]
     full = [line for line in lines if line.strip()]
-    paragraphs: list[str] = [""]
-    for line, end in zip(lines, [*breaks, ""], strict=False):
-        if line.strip():
-            paragraphs[-1] += line + end
-        else:
-            paragraphs.append("")
-    paragraphs = [re.sub(r"(\r\n|\r|\n)\Z", "", paragraph) for paragraph in paragraphs if paragraph]
+    paragraphs = paragraphs_of(lines, breaks)
     encoded = [match.group() for pattern in ENCODED for match in re.finditer(pattern, text)]
-    n_line, line_chars = repeated(full)
+    n_line, line_chars = repeated((line, len(line)) for line in full)
     n_paragraph, paragraph_chars = repeated(paragraphs)
     return {
         "n_bytes": len(text.encode()),
@@ -163,16 +190,22 @@ def ascii_lower(text: str) -> str:
     return re.sub("[A-Z]", lambda match: match.group().lower(), text)
 
 
+REFERENCED = tuple(reference(""))
+
+
 def assert_equal(texts: Sequence[str]) -> None:
-    measured = measure(pa.array(texts, pa.string()))
+    measured = measure(pa.array(texts, pa.string()), REFERENCED)
     for row, text in enumerate(texts):
-        expected = reference(text)
-        assert list(expected) == list(SIGNALS)
-        for name, value in expected.items():
+        for name, value in reference(text).items():
             assert measured[name][row] == value, f"{name} of {text!r}"
 
 
-# Line breaks of one kind a text: paragraphs are compared line by line, the reference compares their text.
+def test_each_signal_has_a_reference() -> None:
+    assert set(REFERENCED) | set(ELSEWHERE) == set(COMPARED)
+    assert not set(REFERENCED) & set(ELSEWHERE)
+    assert [name for name in set(ELSEWHERE.values()) if not Path(__file__).with_name(name).exists()] == []
+
+
 FRAGMENTS = [
     *(
         "the",
@@ -195,7 +228,7 @@ FRAGMENTS = [
     *("我们", "天", "。", "，", "GPT-4", "カタカナー", "ひら", "ไทย", "ลาว", "ក", "〇", "𠀀", "ｶ", "々", "שלום"),
     *("👩‍👩‍👧", "🇩🇪", "\u200b", "\ufeff", "\x00", "\x1c", "\x85", "\u2028", "\u3000", "\xa0", "\t", "_"),
     *("#", "...", "..", ".", "…", "•", "-", '."', "?)", "!”", "۔", "།", ";", "—"),
-    *(" ", " ", " ", "\n", "\n", "\n\n", "\n \n"),
+    *(" ", " ", " ", "\n", "\n", "\r\n", "\r", "\n\n", "\n \n"),
     *("48 ", "0x4f,", "ab,", "\\x41", "\\x4", "\\u00e9", "\\u12", "ab\u2003", "0x", "f"),
     *("Aa0+/=\n" * 10, "auto-GENERATED", "Automatically generated", "this file is generated\n", '<?xml version="1'),
 ]
@@ -203,29 +236,142 @@ FEW = ["a", "bb", "c.", "我", " ", " ", "\n", "\n\n"]
 CODE = ["48", "0x4f", "\\x41", ",", " ", "\n", "\u2003", "é", "_", "g"]
 
 
+# What texts of a kind are made of besides `PLAIN`; each holds at least one of these.
+KINDS = {
+    "mixed scripts": [
+        *(
+            "Straße",
+            "Ὀδυσσεύς",
+            "щука",
+            "שלום",
+            "سلام",
+            "नमस्ते",
+            "한국어",
+            "我们",
+            "々",
+            "ひら",
+            "カタカナー",
+            "ｶ",
+            "ไทย",
+        ),
+        *("ลาว", "བོད་", "မြန်မာ", "ខ្មែរ", "𠀀", "𝔘", "Ǆ", "ⅷ", "²", "٣", "५", "Ω", "Ａ", "１", "。", "།", "۔", "፧", "َ"),
+    ],
+    "empty lines": [
+        "\n\n",
+        "\n \n",
+        "\n\t\n\n",
+        "\r\n\r\n",
+        "\r\r",
+        "\n\u3000\n",
+        "\n\xa0\u2028\n",
+        "\n\x0b\x0c\n",
+        "\n\n\n",
+    ],
+    "line breaks": [
+        "\r\n",
+        "\r",
+        "\n\r",
+        "\r\r\n",
+        "\n",
+        "-\r\n",
+        "a.\r\n",
+        "...\r\n",
+        "\u2028",
+        "\u2029",
+        "\x85",
+        "\x0b",
+    ],
+    "NUL and other controls": [
+        "\x00",
+        "\x00\x00",
+        "a\x00b",
+        "\x01",
+        "\x1b",
+        "\x1c",
+        "\x1f",
+        "\x7f",
+        "\x80",
+        "\u200b",
+        "\ufeff",
+        "\ufffd",
+    ],
+    "combining marks": [
+        *(
+            "e\u0301",
+            "\u0301",
+            "\u0308\u0304",
+            "a\u20dd",
+            "ก\u0e49",
+            "\u0e33",
+            "न\u093c",
+            "\u094d",
+            "\u1112\u1161\u11ab",
+            "\u3099",
+        ),
+        *("は\u3099", "我\u0301", ".\u0301", "1\u0338", "\ufe0f", "\u0488", "\U000e0100"),
+    ],
+    "emoji": [
+        "👍",
+        "👍🏽",
+        "👩‍👩‍👧",
+        "🇩🇪",
+        "☺\ufe0f",
+        "1\ufe0f\u20e3",
+        "🏴\U000e0067\U000e007f",
+        "❤",
+        "©",
+        "\U0001fae8",
+        "\u200d",
+        "🅰",
+    ],
+}
+PLAIN = ["the cat", "And", "a", "b.", "no", "1", "x", " ", " ", " ", "\n", "\n", "."]
+PUNCTUATION = [
+    *"!\"#%&'()*,-./:;?@[\\]_{}$+<=>^`|~¡«·»¿‐–—‘’“”•…‰。、「」《》？！۔؟।",
+    *("...", "--", " ", " ", "\n", "\r\n"),
+]
+
+
 def joined(fragments: Sequence[str], size: int) -> st.SearchStrategy[str]:
     return st.lists(st.sampled_from(fragments), max_size=size).map("".join)
 
 
+def of_kind(fragments: Sequence[str]) -> st.SearchStrategy[str]:
+    part = joined([*fragments, *PLAIN], 20)
+    return st.tuples(part, st.sampled_from(fragments), part).map("".join)
+
+
+def batches(texts: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
+    return st.lists(texts, min_size=8, max_size=8)
+
+
 TEXT = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=60).map("".join)
-TEXTS = st.lists(TEXT | joined(FEW, 150) | joined(CODE, 80), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=300)
-@given(TEXTS)
+@settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.data_too_large])
+@given(batches(TEXT | joined(FEW, 150) | joined(CODE, 80)))
 def test_signals_equal_the_reference(texts: list[str]) -> None:
-    assert_equal([re.sub(r"\r\n?", "\n", text) for text in texts])
+    assert_equal(texts)  # 2,000 texts
 
 
-@settings(deadline=None, max_examples=40)
-@given(TEXT | joined(FEW, 150), st.sampled_from(["\r\n", "\r"]))
-def test_lines_may_end_in_any_way(text: str, line_break: str) -> None:
-    unix = re.sub(r"\r\n?", "\n", text)
-    assert_equal([unix.replace("\n", line_break)])
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=75)
+@given(data=st.data())
+def test_signals_of_each_kind_of_text_equal_the_reference(kind: str, data: st.DataObject) -> None:
+    assert_equal(data.draw(batches(of_kind(KINDS[kind]))))  # 600 texts a kind
+
+
+@settings(deadline=None, max_examples=75)
+@given(batches(joined(PUNCTUATION, 40)))
+def test_signals_of_nothing_but_punctuation_equal_the_reference(texts: list[str]) -> None:
+    assert_equal(texts)
 
 
 def test_signals_of_real_text_equal_the_reference() -> None:
-    texts = [Path(file).read_text() for file in (re.__file__, __file__)]
+    root = Path(__file__).parents[2]
+    files = [Path(file) for file in (re.__file__, __file__, language_sentences.__file__)]
+    texts = [file.read_text() for file in (*files, root / "README.md", root / "LICENSE")]
+    texts += [text.replace("\n", "\r\n") for text in texts]
     texts.append("\n\n".join(f"{n}. 我们 sold {n % 7} cats to the “Straße”..." for n in range(300)))
     assert_equal(texts)
 
