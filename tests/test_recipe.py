@@ -250,7 +250,10 @@ def test_files(files: str, message: str) -> None:
     ("field", "message"),
     [
         ("rules: code", "sources.code.rules = code: must be a list, as rules: [gopher_quality]"),
-        ("rules: [cod]", "unknown rule set 'cod'; known are gopher_quality, gopher_repetition, fineweb, code"),
+        (
+            "rules: [cod]",
+            "unknown rule set 'cod'; known are gopher_quality, gopher_repetition, c4, fineweb, code, mask_pii",
+        ),
         ("rules: [{code: {max_line: 5}}]", "code has no limit max_line; it has max_mean_line_length, max_line_length"),
         ("rules: [{code: {max_lines: many}}]", "code.max_lines is 'many'; a limit is a number, or null to switch"),
         ("rules: [{signal: words, min: 5}]", "unknown signal 'words'; known are n_bytes, n_chars"),

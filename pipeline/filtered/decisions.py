@@ -1,7 +1,7 @@
 """What is decided on documents that have been measured: one column of hits for each reason, in the listed order.
 
 The order is: taken down, language, the recipe's rules, contaminated. The first reason that hits a document is the one
-that it is rejected for; the others count as hits.
+that it is rejected for; the others count as hits. What the recipe changes in texts (`edits_of`) comes after that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filtered import contamination, rules, take_down
+from pipeline.filtered import bad_words, c4, contamination, rules, take_down
+from pipeline.filtered.bad_words import BadWords
+from pipeline.filtered.catalogue import COMPRESSION
 from pipeline.filtered.contamination import ItemIndex
-from pipeline.filtered.rules import Rule
+from pipeline.filtered.edit_rules import LineRules, PiiKind
+from pipeline.filtered.rule_sets import Kind
+from pipeline.filtered.rules import BAD_WORDS_RULE, Rule
 from pipeline.filtered.take_down import TakeDown
+from pipeline.filtered.text_buffers import slices
 from pipeline.filtered.unicode_tables import UNICODE_VERSION
 from pipeline.manifest import digest
 
@@ -49,7 +54,7 @@ class Choice:
 
     `languages` are the ones to keep (empty: all), `min_language_score` the least score of the identification, which is
     measured where either is asked for. `items` are those of evaluation sets, of which a document may hold less than
-    `min_overlap`.
+    `min_overlap`. `lines` are C4's line rules and `masks` the kinds of personal data to mask in what is kept.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -58,6 +63,9 @@ class Choice:
     take_down: TakeDown | None = None
     items: EvaluationItems | None = None
     min_overlap: float = 1.0
+    lines: LineRules | None = None
+    bad_words: BadWords | None = None
+    masks: tuple[PiiKind, ...] = ()
 
     @property
     def needs_language(self) -> bool:
@@ -65,8 +73,31 @@ class Choice:
         return bool(self.languages) or self.min_language_score is not None
 
     @property
+    def needs_compression(self) -> bool:
+        """Whether the documents' compression ratio must be known."""
+        return COMPRESSION in rules.signals_of(self.rules)
+
+    @property
+    def reasons(self) -> tuple["Reason", ...]:
+        """Why documents can be rejected, in the order in which it is looked at."""
+        found = [Reason(name=take_down.REASON)] if self.take_down is not None else []
+        if self.languages:
+            found.append(Reason(name=LANGUAGE))
+        found.extend(Reason(name=rule.reason, rule=rule) for rule in self._rules)
+        if self.items is not None:
+            found.extend(Reason(name=f"{CONTAMINATED}.{name}") for name in dict.fromkeys(self.items.sets))
+        return tuple(found)
+
+    @property
+    def _rules(self) -> tuple[Rule, ...]:
+        if self.min_language_score is None:
+            return self.rules
+        score = Rule(reason=LANGUAGE_SCORE, signal="language_score", kind=Kind.MIN, limit=self.min_language_score)
+        return (score, *self.rules)
+
+    @property
     def parameters(self) -> dict[str, Any]:
-        """What the decisions depend on, as plain JSON values."""
+        """What the decisions and edits depend on, as plain JSON values."""
         found: dict[str, Any] = {"rules": [asdict(rule) for rule in self.rules]}
         if self.needs_language:
             found |= {"languages": sorted(self.languages), "min_language_score": self.min_language_score}
@@ -74,15 +105,31 @@ class Choice:
             found["take_down"] = self.take_down.digest
         if self.items is not None:
             found["decontaminate"] = [contamination.VERSION, UNICODE_VERSION, self.items.digest, self.min_overlap]
+        if self.lines is not None:
+            found["lines"] = asdict(self.lines)
+        if self.bad_words is not None:
+            found["bad_words"] = self.bad_words.digest
+        if self.masks:
+            found["masks"] = list(self.masks)
         return found
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decisions:
-    """`reasons`, and who is hit by which: bool [n_documents, n_reasons]."""
+class Reason:
+    """Why a document can be rejected: its name in reports, and the comparison, where it is one."""
 
-    reasons: tuple[str, ...]
+    name: str
+    rule: Rule | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decisions:
+    """`reasons`; who is hit by which, bool [n_documents, n_reasons]; and by signal the `values` that were compared,
+    arrays [n_documents]."""
+
+    reasons: tuple[Reason, ...]
     hits: npt.NDArray[np.bool_]
+    values: Mapping[str, npt.NDArray[Any]]
 
     @property
     def first(self) -> npt.NDArray[np.int64]:
@@ -92,36 +139,55 @@ class Decisions:
         return np.where(self.hits.any(axis=1), self.hits.argmax(axis=1), -1)
 
 
-def _contaminated(
-    documents: pa.RecordBatch, items: EvaluationItems, min_overlap: float
-) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    """One reason for each evaluation set: the documents whose strongest match is an item of it."""
-    found = contamination.find(documents.column("text"), items.index, min_overlap=min_overlap).item.tolist()
-    sets = [items.sets[item] if item >= 0 else None for item in found]
-    return [
-        (f"{CONTAMINATED}.{name}", np.array([own == name for own in sets], np.bool_))
-        for name in dict.fromkeys(items.sets)
-    ]
-
-
 def decide(
-    documents: pa.RecordBatch, measured: Mapping[str, npt.NDArray[Any]], language: pa.Table | None, choice: Choice
+    documents: pa.RecordBatch, measured: Mapping[str, npt.NDArray[Any]], languages: pa.Table | None, choice: Choice
 ) -> Decisions:
     """Decide on documents (columns `doc_id`, `url`, `text`).
 
-    `measured` holds their signals, `language` the columns `language` and `language_score` where the choice needs them.
+    `measured` holds their signals, `languages` the columns `language` and `language_score` where the choice needs them.
     """
-    columns: list[tuple[str, npt.NDArray[np.bool_]]] = []
+    values = dict(measured) | _measured_now(documents.column("text"), choice)
+    if languages is not None:
+        values["language_score"] = languages.column("language_score").to_numpy()
+    hits: dict[str, npt.NDArray[np.bool_]] = {}
     if choice.take_down is not None:
-        columns.append((take_down.REASON, take_down.listed(documents, choice.take_down)))
-    if choice.languages and language is not None:
-        spoken = language.column("language").to_pylist()
-        columns.append((LANGUAGE, np.array([one not in choice.languages for one in spoken], np.bool_)))
-    if choice.min_language_score is not None and language is not None:
-        columns.append((LANGUAGE_SCORE, language.column("language_score").to_numpy() < choice.min_language_score))
-    by_rule = rules.hits(measured, choice.rules)
-    columns.extend((rule.reason, by_rule[:, number]) for number, rule in enumerate(choice.rules))
+        hits[take_down.REASON] = take_down.listed(documents, choice.take_down)
+    if choice.languages and languages is not None:
+        spoken = languages.column("language").to_pylist()
+        hits[LANGUAGE] = np.array([one not in choice.languages for one in spoken], np.bool_)
     if choice.items is not None:
-        columns.extend(_contaminated(documents, choice.items, choice.min_overlap))
-    hits = np.column_stack([hit for _, hit in columns]) if columns else np.zeros((documents.num_rows, 0), np.bool_)
-    return Decisions(reasons=tuple(reason for reason, _ in columns), hits=hits)
+        hits |= _contaminated(documents, choice.items, choice.min_overlap)
+    columns = [
+        hits[reason.name]
+        if reason.rule is None
+        else rules.hit(values[reason.rule.signal], reason.rule.kind, reason.rule.limit)
+        for reason in choice.reasons
+    ]
+    return Decisions(
+        reasons=choice.reasons,
+        hits=np.column_stack(columns) if columns else np.zeros((documents.num_rows, 0), np.bool_),
+        values=values,
+    )
+
+
+def _measured_now(texts: pa.Array, choice: Choice) -> dict[str, npt.NDArray[Any]]:
+    """The signals that depend on more than the text: C4's by changed line rules, its bad words."""
+    found: dict[str, npt.NDArray[Any]] = {}
+    if choice.lines not in (None, LineRules()):
+        parts = [c4.measure(part, choice.lines) for part in slices(texts)]
+        found |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    if choice.bad_words is not None:
+        found[BAD_WORDS_RULE.signal] = bad_words.found(texts, choice.bad_words).astype(np.int64)
+    return found
+
+
+def _contaminated(
+    documents: pa.RecordBatch, items: EvaluationItems, min_overlap: float
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """One reason for each evaluation set: the documents whose strongest match is an item of it."""
+    found = contamination.find(documents.column("text"), items.index, min_overlap=min_overlap).item.tolist()
+    sets = [items.sets[item] if item >= 0 else None for item in found]
+    return {
+        f"{CONTAMINATED}.{name}": np.array([own == name for own in sets], np.bool_)
+        for name in dict.fromkeys(items.sets)
+    }

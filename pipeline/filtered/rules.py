@@ -1,37 +1,34 @@
-"""Rules: what is compared with which limit, and the decisions that follow.
+"""Rules: what a recipe's `rules:` list asks for, and which documents each rule hits.
 
-A *rule set* is a dataclass whose fields are limits with their published defaults; a recipe names it, and may change
-limits (`{gopher_quality: {min_words: 30}}`; null switches a rule off). A *custom comparison* is
-`{signal: n_words, min: 20, max: 1000}`. Both become `Rule`s, which reject a document whose signal lies below a minimum
-or above a maximum; a signal that equals the limit passes.
+An entry of the list is
 
-Defaults are made for English web pages and for code. Other languages: `min_stop_words: 0` (the stop words are English).
+* a rule set (`rule_sets`), whose limits may be changed: `gopher_quality`, `{gopher_quality: {min_words: 30}}`; null
+  switches a rule off. Beside its limits `c4` takes the fields of `edit_rules.LineRules`, and `bad_words: file`;
+* a comparison of one's own: `{signal: n_words, min: 20, max: 1000}`;
+* masks for personal data: `mask_pii`, or `{mask_pii: [email, ip_address]}`.
 
-An empty text has 0 for each signal, so it is rejected by `gopher_quality`, `fineweb` and `code`, and by no rule of
-`gopher_repetition`.
+Rule sets and comparisons become `Rule`s, which reject a document whose signal lies below a minimum or above a maximum;
+a signal that equals the limit passes. All rules look at the document's own text; what changes texts (C4's line rules,
+masks) comes after the decisions, wherever it stands in the list.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from enum import StrEnum
 from numbers import Real
-from typing import Annotated, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.filtered.catalogue import SIGNALS
+from pipeline.filtered.catalogue import COMPARED, KNOWN_WHEN_DECIDING
+from pipeline.filtered.edit_rules import LineRules, PiiKind
+from pipeline.filtered.rule_sets import RULE_SETS, Kind, Max, Min, RuleSet
 
-Limit = float | None
 Entry = str | Mapping[str, Any]
 
-
-class Kind(StrEnum):
-    """Which side of the limit a rule rejects: `min` what lies below it, `max` what lies above it."""
-
-    MIN = "min"
-    MAX = "max"
+C4_SET, BAD_WORDS, MASK_PII = "c4", "bad_words", "mask_pii"
+ENTRIES = (*RULE_SETS, MASK_PII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,128 +41,42 @@ class Rule:
     limit: float
 
 
-@dataclass(frozen=True)
-class Min:
-    """Marks a limit of a rule set: the least that the signal may be."""
-
-    signal: str
-    kind = Kind.MIN
-
-
-@dataclass(frozen=True)
-class Max:
-    """Marks a limit of a rule set: the most that the signal may be."""
-
-    signal: str
-    kind = Kind.MAX
-
-
 @dataclass(frozen=True, kw_only=True)
-class GopherQuality:
-    """Quality of English web pages: Rae et al. 2021 (Gopher, arXiv 2112.11446), section A1.1, "Quality Filtering"."""
+class Asked:
+    """What a recipe's `rules:` list asks for: comparisons in the listed order; C4's line rules; the file of C4's bad
+    words; the kinds of personal data to mask. None or empty where it does not ask."""
 
-    min_words: Annotated[Limit, Min("n_words")] = 50  # "does not contain between 50 and 100,000 words"
-    max_words: Annotated[Limit, Max("n_words")] = 100_000
-    min_mean_word_length: Annotated[Limit, Min("mean_word_length")] = 3.0  # "outside the range of 3 to 10 characters"
-    max_mean_word_length: Annotated[Limit, Max("mean_word_length")] = 10.0
-    max_hash_to_word_ratio: Annotated[Limit, Max("hash_to_word_ratio")] = 0.1  # "symbol-to-word ratio greater than 0.1"
-    max_ellipsis_to_word_ratio: Annotated[Limit, Max("ellipsis_to_word_ratio")] = 0.1
-    max_bullet_line_share: Annotated[Limit, Max("bullet_line_share")] = 0.9  # "more than 90% of lines"
-    max_ellipsis_line_share: Annotated[Limit, Max("ellipsis_line_share")] = 0.3  # "more than 30% ending with …"
-    min_alpha_word_share: Annotated[Limit, Min("alpha_word_share")] = 0.8  # "80% of words … at least one alphabetic"
-    min_stop_words: Annotated[Limit, Min("n_stop_words")] = 2  # "at least two of the following English words"
+    rules: tuple[Rule, ...] = ()
+    lines: LineRules | None = None
+    bad_words: str | None = None
+    masks: tuple[PiiKind, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class GopherRepetition:
-    """Repetition: Rae et al. 2021 (Gopher, arXiv 2112.11446), section A1.1, "Repetition Removal", limits of table A1.
-
-    The order is datatrove's: paragraphs, lines, n-grams. In scripts without spaces an n-gram is n letters, which repeat
-    more readily than n words: raise the limits of the longer n-grams for long documents of such languages.
-    """
-
-    max_dup_paragraph_share: Annotated[Limit, Max("dup_paragraph_share")] = 0.30
-    max_dup_paragraph_char_share: Annotated[Limit, Max("dup_paragraph_char_share")] = 0.20
-    max_dup_line_share: Annotated[Limit, Max("dup_line_share")] = 0.30
-    max_dup_line_char_share: Annotated[Limit, Max("dup_line_char_share")] = 0.20
-    max_top_2gram_char_share: Annotated[Limit, Max("top_2gram_char_share")] = 0.20
-    max_top_3gram_char_share: Annotated[Limit, Max("top_3gram_char_share")] = 0.18
-    max_top_4gram_char_share: Annotated[Limit, Max("top_4gram_char_share")] = 0.16
-    max_dup_5gram_char_share: Annotated[Limit, Max("dup_5gram_char_share")] = 0.15
-    max_dup_6gram_char_share: Annotated[Limit, Max("dup_6gram_char_share")] = 0.14
-    max_dup_7gram_char_share: Annotated[Limit, Max("dup_7gram_char_share")] = 0.13
-    max_dup_8gram_char_share: Annotated[Limit, Max("dup_8gram_char_share")] = 0.12
-    max_dup_9gram_char_share: Annotated[Limit, Max("dup_9gram_char_share")] = 0.11
-    max_dup_10gram_char_share: Annotated[Limit, Max("dup_10gram_char_share")] = 0.10
+# A page with a word of the file: the signal is 1 where one was found.
+BAD_WORDS_RULE = Rule(reason="c4.bad_words", signal="c4_bad_words", kind=Kind.MAX, limit=0.0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class FineWeb:
-    """FineWeb's own rules: Penedo et al. 2024 (arXiv 2406.17557), section 3.6, with the defaults of its published code,
-    `FineWebQualityFilter` of datatrove 0.10.1. (A document exactly at a limit passes there; the paper rejects it.)"""
+def resolve(entries: Sequence[Entry]) -> Asked:
+    """What a recipe's `rules:` list asks for.
 
-    min_terminal_line_share: Annotated[Limit, Min("terminal_line_share")] = 0.12  # "ending with punctuation … <= 0.12"
-    max_short_line_share: Annotated[Limit, Max("short_line_share")] = 0.67  # "shorter than 30 characters … >= 0.67"
-    # "characters in duplicated lines … >= 0.1" in the paper, 0.01 in the code (`char_duplicates_ratio`)
-    max_dup_line_char_share: Annotated[Limit, Max("dup_line_char_share")] = 0.01
-    max_line_break_to_word_ratio: Annotated[Limit, Max("line_break_to_word_ratio")] = (
-        0.3  # the code only, `new_line_ratio`
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Code:
-    """Source code: the filters of BigCode that do not ask for the programming language.
-
-    Sources: A, Ben Allal et al. 2023 (SantaCoder, arXiv 2301.03988), and its code, `preprocessing/filtering.py` of
-    bigcode-project/bigcode-dataset, filter "basic"; B, Li et al. 2023 (StarCoder, arXiv 2305.06161); C, Lozhkov et al.
-    2024 (StarCoder 2 and The Stack v2, arXiv 2402.19173), section 2.1, "Basic filters". Data files need limits of their
-    own: C allows JSON, YAML and text 512 lines (`{signal: n_lines, max: 512}`).
-    """
-
-    max_mean_line_length: Annotated[Limit, Max("mean_line_length")] = 100  # A, B, C; before them Chen et al. 2021
-    max_line_length: Annotated[Limit, Max("max_line_length")] = 1000  # A, B, C
-    max_lines: Annotated[Limit, Max("n_lines")] = 100_000  # C: "likely to be data or generated code"
-    min_alnum_share: Annotated[Limit, Min("alnum_share")] = 0.25  # A; B and C ask it of `letter_share`
-    max_generated_marks: Annotated[Limit, Max("n_generated_marks")] = 0  # C
-    max_xml_declarations: Annotated[Limit, Max("n_xml_declarations")] = 0  # B: all languages but XSLT
-    max_encoded_length: Annotated[Limit, Max("max_encoded_length")] = 1024  # C: "longer than 1024 characters"
-    max_encoded_char_share: Annotated[Limit, Max("encoded_char_share")] = 0.5  # C: "more than 50% of the file"
-
-
-RuleSet = GopherQuality | GopherRepetition | FineWeb | Code
-RULE_SETS: Mapping[str, type[RuleSet]] = {
-    "gopher_quality": GopherQuality,
-    "gopher_repetition": GopherRepetition,
-    "fineweb": FineWeb,
-    "code": Code,
-}
-
-
-def resolve(entries: Sequence[Entry]) -> tuple[Rule, ...]:
-    """The rules of a recipe's `rules:` list, in its order.
-
-    An entry is a rule set's name, `{name: {limit: value, …}}`, or `{signal: name, min: value, max: value}`.
     `ValueError` for unknown rule sets, limits and signals, limits that are not finite numbers, a minimum above its
-    maximum, and rules that are asked for twice.
+    maximum, and what is asked for twice.
     """
-    rules: list[Rule] = []
+    asked = Asked()
     for entry in entries:
         if isinstance(entry, str):
-            rules += _named(entry, {})
+            more = _named(entry, {})
         elif isinstance(entry, Mapping) and "signal" in entry:
-            rules += _custom(entry)
+            more = Asked(rules=_custom(entry))
         elif isinstance(entry, Mapping) and len(entry) == 1:
-            rules += _named(*next(iter(entry.items())))
+            more = _named(*next(iter(entry.items())))
         else:
             raise ValueError(
                 f"rules: {entry!r} is no rule; write a rule set ({', '.join(RULE_SETS)}), "
-                "{rule set: {limit: value}} or {signal: name, min: value, max: value}"
+                f"{{rule set: {{limit: value}}}}, {{signal: name, min: value, max: value}} or {MASK_PII}"
             )
-    reasons = [rule.reason for rule in rules]
-    if repeated := sorted({reason for reason in reasons if reasons.count(reason) > 1}):
-        raise ValueError(f"rules: {', '.join(repeated)} asked for twice; name each rule set and each comparison once")
-    return tuple(rules)
+        asked = _joined(asked, more)
+    return asked
 
 
 def of_set(chosen: RuleSet) -> tuple[Rule, ...]:
@@ -180,9 +91,9 @@ def of_set(chosen: RuleSet) -> tuple[Rule, ...]:
 
 
 def signals_of(rules: Sequence[Rule]) -> tuple[str, ...]:
-    """The signals that the rules compare, each once, in the order of `SIGNALS`."""
+    """The signals that the rules compare, each once, in the catalogue's order."""
     compared = {rule.signal for rule in rules}
-    return tuple(name for name in SIGNALS if name in compared)
+    return tuple(name for name in (*COMPARED, *KNOWN_WHEN_DECIDING) if name in compared)
 
 
 def hits(signals: Mapping[str, npt.NDArray[Any]], rules: Sequence[Rule]) -> npt.NDArray[np.bool_]:
@@ -197,34 +108,77 @@ def hits(signals: Mapping[str, npt.NDArray[Any]], rules: Sequence[Rule]) -> npt.
     n_documents = len(next(iter(signals.values())))
     found = np.zeros((n_documents, len(rules)), np.bool_)
     for column, rule in enumerate(rules):
-        values = signals[rule.signal]
-        found[:, column] = values < rule.limit if rule.kind is Kind.MIN else values > rule.limit
+        found[:, column] = hit(signals[rule.signal], rule.kind, rule.limit)
     return found
 
 
-def decide(signals: Mapping[str, npt.NDArray[Any]], rules: Sequence[Rule]) -> npt.NDArray[np.int16]:
-    """For each document the index of the first rule that rejects it, or -1 if it is kept: int16 [n_documents]."""
-    found = hits(signals, rules)
-    if not rules:
-        return np.full(len(found), -1, np.int16)
-    return np.where(found.any(axis=1), found.argmax(axis=1), -1).astype(np.int16)
+def hit(values: npt.NDArray[Any], kind: Kind, limit: float) -> npt.NDArray[np.bool_]:
+    """Which values a limit rejects: bool [n]."""
+    return values < limit if kind is Kind.MIN else values > limit
 
 
-def _named(name: Any, limits: Any) -> tuple[Rule, ...]:
+def _joined(asked: Asked, more: Asked) -> Asked:
+    reasons = [rule.reason for rule in asked.rules + more.rules]
+    repeated = sorted({reason for reason in reasons if reasons.count(reason) > 1})
+    if asked.masks and more.masks:
+        repeated.append(MASK_PII)
+    if repeated:
+        raise ValueError(f"rules: {', '.join(repeated)} asked for twice; name each rule set and each comparison once")
+    return Asked(
+        rules=asked.rules + more.rules,
+        lines=more.lines or asked.lines,
+        bad_words=more.bad_words or asked.bad_words,
+        masks=asked.masks + more.masks,
+    )
+
+
+def _named(name: Any, given: Any) -> Asked:
+    if name == MASK_PII:
+        return Asked(masks=_masks(given))
     if name not in RULE_SETS:
-        raise ValueError(f"rules: unknown rule set {name!r}; known are {', '.join(RULE_SETS)}")
-    if not isinstance(limits, Mapping):
-        raise ValueError(f"rules: {name} is given {limits!r}; limits are written as {{{name}: {{limit: value}}}}")
-    known = [limit.name for limit in fields(RULE_SETS[name])]
-    if unknown := [str(limit) for limit in limits if limit not in known]:
+        raise ValueError(f"rules: unknown rule set {name!r}; known are {', '.join(ENTRIES)}")
+    if not isinstance(given, Mapping):
+        raise ValueError(f"rules: {name} is given {given!r}; limits are written as {{{name}: {{limit: value}}}}")
+    of_lines = [field.name for field in fields(LineRules)] if name == C4_SET else []
+    limits = [limit.name for limit in fields(RULE_SETS[name])]
+    known = [*limits, *of_lines, *([BAD_WORDS] if name == C4_SET else [])]
+    if unknown := [str(limit) for limit in given if limit not in known]:
         raise ValueError(f"rules: {name} has no limit {', '.join(unknown)}; it has {', '.join(known)}")
-    return of_set(RULE_SETS[name](**limits))
+    rules = of_set(RULE_SETS[name](**{limit: value for limit, value in given.items() if limit in limits}))
+    if name != C4_SET:
+        return Asked(rules=rules)
+    lines = LineRules(**{field: _line_rule(field, value) for field, value in given.items() if field in of_lines})
+    file = given.get(BAD_WORDS)
+    if file is not None and not (isinstance(file, str) and file):
+        raise ValueError(f"rules: c4.bad_words is {file!r}; it is the path of a file, a word or phrase a line")
+    return Asked(rules=rules + ((BAD_WORDS_RULE,) if file else ()), lines=lines, bad_words=file)
+
+
+def _line_rule(field: str, value: Any) -> Any:
+    """A field of `LineRules`: true or false, or where its default is a number, that or null."""
+    is_switch = isinstance(getattr(LineRules(), field), bool)
+    if is_switch and not isinstance(value, bool):
+        raise ValueError(f"rules: c4.{field} is {value!r}; it is true or false")
+    if not is_switch and value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"rules: c4.{field} is {value!r}; it is a whole number from 1, or null to switch the rule off")
+    return value
+
+
+def _masks(given: Any) -> tuple[PiiKind, ...]:
+    kinds = list(PiiKind) if given == {} else given
+    if not isinstance(kinds, list) or not kinds or (unknown := [kind for kind in kinds if kind not in list(PiiKind)]):
+        shown = given if not isinstance(kinds, list) or not kinds else unknown
+        raise ValueError(
+            f"rules: {MASK_PII} is given {shown!r}; write {MASK_PII} for all kinds, or a list of some of: "
+            f"{', '.join(PiiKind)}"
+        )
+    return tuple(kind for kind in PiiKind if kind in kinds)
 
 
 def _custom(entry: Mapping[str, Any]) -> tuple[Rule, ...]:
     signal = entry["signal"]
-    if signal not in SIGNALS:
-        raise ValueError(f"rules: unknown signal {signal!r}; known are {', '.join(SIGNALS)}")
+    if signal not in COMPARED:
+        raise ValueError(f"rules: unknown signal {signal!r}; known are {', '.join(COMPARED)}")
     limits = {name: value for name, value in entry.items() if name != "signal"}
     if not limits or not set(limits) <= set(Kind):
         raise ValueError(f"rules: {dict(entry)!r} needs min, max or both, and takes nothing else")
