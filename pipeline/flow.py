@@ -23,8 +23,9 @@ from pipeline.deduped import specs as deduped_specs
 from pipeline.deduped.batches import DedupParams
 from pipeline.documents import spark as documents_stage
 from pipeline.documents.spark import DocumentsParams
-from pipeline.filtered import rules
+from pipeline.filtered import rules, waterfall_table
 from pipeline.filtered import spark as filtered_stage
+from pipeline.filtered import specs as filtered_specs
 from pipeline.filtered.decisions import Choice
 from pipeline.manifest import Dataset, Spec
 from pipeline.mixed import plan as mixed
@@ -44,7 +45,13 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 STAGES = ("documents", "filtered", "deduped", "tokenized", "mixed")
-MADE_BY = {"signals": "filtered", "languages": "filtered", "signatures": "deduped", "tokenizer": "tokenized"}
+MADE_BY = {
+    "signals": "filtered",
+    "languages": "filtered",
+    "compression": "filtered",
+    "signatures": "deduped",
+    "tokenizer": "tokenized",
+}
 """Datasets that a job makes on the way to its own."""
 
 WRITTEN = (*STAGES[:-1], *MADE_BY, "mixes")
@@ -131,9 +138,12 @@ class Flow:
         found = {}
         for name, raw in self.documents.items():
             choice = self._choice(name)
-            wanted = filtered_stage.spec(raw, choice)
+            wanted = filtered_specs.spec(raw, choice)
             found[name] = self._ensure(wanted, 0, partial(self._filter, raw, choice, wanted), own_progress=True)
-            self._check(filtered_stage.alarms(found[name], self._mix.sources[name].max_rejected))
+            loud = filtered_stage.alarms(found[name], self._mix.sources[name].max_rejected)
+            if loud:
+                self._console.print(waterfall_table.table(found[name]))
+            self._check(loud)
         return found
 
     def _filter(self, raw: Dataset, choice: Choice, wanted: Spec) -> Dataset:
@@ -143,21 +153,26 @@ class Flow:
             build = partial(filtered_stage.build_measured, documents=raw, wanted=measure, root=self._root)
             return self._ensure(measure, n_bytes, lambda: build(self.spark))
 
-        signals = measured(filtered_stage.signals_spec(raw))
-        languages = measured(filtered_stage.languages_spec(raw)) if choice.needs_language else None
+        numbers = [measured(measure) for measure in filtered_specs.measured_specs(raw, choice)]
         with self._progress(f"filtered {wanted.source}", n_bytes):
-            return filtered_stage.build(self.spark, raw, signals, languages, choice, wanted, self._root)
+            built = filtered_stage.build(self.spark, raw, numbers, choice, wanted, self._root)
+        self._console.print(waterfall_table.table(built))
+        return built
 
     def _choice(self, name: str) -> Choice:
         source = self._mix.sources[name]
         overlap = self._mix.decontaminate.min_overlap if self._mix.decontaminate else 1.0
+        asked = rules.resolve(source.rules)
         return Choice(
-            rules=rules.resolve(source.rules),
+            rules=asked.rules,
             languages=source.languages or (),
             min_language_score=source.min_language_score,
             take_down=self._named.take_down,
             items=self._named.items,
             min_overlap=overlap,
+            lines=asked.lines,
+            bad_words=self._named.bad_words.get(name),
+            masks=asked.masks,
         )
 
     @cached_property

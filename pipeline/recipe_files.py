@@ -11,7 +11,8 @@ from pipeline.deduped.against import Earlier
 from pipeline.deduped.batches import DedupParams
 from pipeline.documents.spark import raw_files
 from pipeline.evaluation_sets import read_items
-from pipeline.filtered import take_down
+from pipeline.filtered import bad_words, rules, take_down
+from pipeline.filtered.bad_words import BadWords
 from pipeline.filtered.decisions import EvaluationItems, evaluation_items
 from pipeline.filtered.take_down import TakeDown
 from pipeline.recipe import Mix, Source
@@ -26,6 +27,7 @@ class RecipeFiles:
     others are None, or empty, where the recipe does not name them."""
 
     raw: dict[str, list[FileInfo]]
+    bad_words: dict[str, BadWords]
     take_down: TakeDown | None
     items: EvaluationItems | None
     tokenizer: TokenizerInfo | None
@@ -44,6 +46,7 @@ def look(mix: Mix, written: Sequence[str], dedup: DedupParams) -> RecipeFiles:
         remarks.append(f"take_down: its URLs are not looked for in {', '.join(blind)}, which have no url_field")
     return RecipeFiles(
         raw={name: _raw(f"sources.{name}", source, written) for name, source in mix.sources.items()},
+        bad_words=_bad_words(mix),
         take_down=listed,
         items=evaluation_items(read_items(sets.sets), sets.ngram) if sets else None,
         tokenizer=_given_tokenizer(mix),
@@ -76,6 +79,20 @@ def _is_below(url: str, folder: str) -> bool:
     if storage.is_local(url) and storage.is_local(folder):
         return storage.local_path(url).absolute().is_relative_to(storage.local_path(folder).absolute())
     return url.startswith(folder + "/")
+
+
+def _bad_words(mix: Mix) -> dict[str, BadWords]:
+    """The list of each source whose rules name one."""
+    named = {name: rules.resolve(source.rules).bad_words for name, source in mix.sources.items()}
+    found = {}
+    for name, file in named.items():
+        if file is not None:
+            where = f"sources.{name}.rules: c4.bad_words = {file}"
+            try:
+                found[name] = bad_words.parse(storage.read(file), where)
+            except OSError as error:
+                raise StageError(f"{where}: it cannot be read: {error}") from error
+    return found
 
 
 def _take_down(mix: Mix) -> TakeDown | None:

@@ -20,6 +20,7 @@ TYPES = {
     "int64": pa.int64(),
     "float32": pa.float32(),
     "float64": pa.float64(),
+    "int64s": pa.list_(pa.int64()),
 }
 SQL_TYPES = {
     "string": "string",
@@ -30,6 +31,7 @@ SQL_TYPES = {
     "int64": "bigint",
     "float32": "float",
     "float64": "double",
+    "int64s": "array<bigint>",
 }
 
 

@@ -16,7 +16,13 @@ from pipeline.recipe import Dedup, Holdout, Mix, Source, Stage, TokenizerChoice,
 ROOT = Path(__file__).parent.parent
 STAGES = ("documents", "filtered", "deduped", "tokenized", "mixed")
 SHARED = ("tables", "mds", "order")
-MADE_BY = {"signals": "filtered", "languages": "filtered", "signatures": "deduped", "steps": "deduped"}
+MADE_BY = {
+    "signals": "filtered",
+    "languages": "filtered",
+    "compression": "filtered",
+    "signatures": "deduped",
+    "steps": "deduped",
+}
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
 

@@ -5,74 +5,35 @@ What is measured is a dataset of its own, in the order of the documents, so that
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from pipeline import manifest, storage
 from pipeline.alarms import Alarm, StageError, check_balance
-from pipeline.filtered import language, signals
-from pipeline.filtered.decisions import Choice, Decisions, decide
-from pipeline.filtered.unicode_tables import UNICODE_VERSION
+from pipeline.filtered import changes, tasks, waterfall
+from pipeline.filtered.decisions import Choice
+from pipeline.filtered.specs import STAGE
+from pipeline.filtered.waterfall import Example
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
-from pipeline.tables.sink import Sink, read_batches, urls_by_task
+from pipeline.tables.sink import urls_by_task
+from pipeline.tables.spark import Receipt
 from pipeline.versions import made
 
-STAGE = "filtered"
-VERSION = 1
-
-Task = tuple[list[str], list[str], list[str]]
-"""The files of documents that one task wrote, and those of their signals and languages."""
-
-
-def signals_spec(documents: Dataset) -> Spec:
-    """What the signals of a source are made of: its documents, the kernel's version, the Unicode data."""
-    return Spec(
-        stage="signals",
-        source=documents.manifest.source,
-        version=signals.VERSION,
-        inputs={"documents": documents.manifest.fingerprint},
-        parameters={"unicode": UNICODE_VERSION},
-    )
-
-
-def languages_spec(documents: Dataset) -> Spec:
-    """What the languages of a source are made of: its documents and the model."""
-    return Spec(
-        stage="languages",
-        source=documents.manifest.source,
-        version=language.VERSION,
-        inputs={"documents": documents.manifest.fingerprint},
-        parameters={"model": language.MODEL},
-    )
-
-
-def spec(documents: Dataset, choice: Choice) -> Spec:
-    """What the filtered documents are made of: documents, what is measured on them, and what the recipe chooses."""
-    inputs = {"documents": documents.manifest.fingerprint, "signals": signals_spec(documents).fingerprint}
-    if choice.needs_language:
-        inputs["languages"] = languages_spec(documents).fingerprint
-    return Spec(
-        stage=STAGE,
-        source=documents.manifest.source,
-        version=VERSION,
-        inputs=inputs,
-        parameters=choice.parameters,
-    )
+EXAMPLE_TASKS = 16  # the examples of a source are fetched by at most so many tasks
 
 
 def build_measured(spark: SparkSession, documents: Dataset, wanted: Spec, root: str) -> Dataset:
-    """Measure every document: the signals or the languages, as `wanted` says; task i writes what belongs to task i of
-    the documents, row by row."""
+    """Measure every document, what the stage of `wanted` says; task i writes what belongs to task i of the documents,
+    row by row."""
     attempt = manifest.new_attempt()
     receipts = tables.run_tasks(
         spark,
         urls_by_task(documents, "documents"),
-        _measure_signals if wanted.stage == "signals" else _measure_languages,
+        partial(tasks.measure, wanted.stage),
         stage=wanted.stage,
         attempt_url=storage.join(wanted.url(root), attempt),
     )
@@ -81,41 +42,69 @@ def build_measured(spark: SparkSession, documents: Dataset, wanted: Spec, root: 
 
 
 def build(
-    spark: SparkSession,
-    documents: Dataset,
-    measured: Dataset,
-    languages: Dataset | None,
-    choice: Choice,
-    wanted: Spec,
-    root: str,
+    spark: SparkSession, documents: Dataset, measured: Sequence[Dataset], choice: Choice, wanted: Spec, root: str
 ) -> Dataset:
-    """Decide; publish the kept documents, the rejected ones (without text) and the counts of each reason."""
+    """Decide; publish the kept documents, the rejected ones (without text), the waterfall and its examples."""
     attempt = manifest.new_attempt()
+    attempt_url = storage.join(wanted.url(root), attempt)
     texts = urls_by_task(documents, "documents")
-    spoken = urls_by_task(languages, "languages") if languages is not None else [[] for _ in texts]
+    numbers = zip(*(urls_by_task(dataset, dataset.manifest.stage) for dataset in measured), strict=True)
     receipts = tables.run_tasks(
         spark,
-        list(zip(texts, urls_by_task(measured, "signals"), spoken, strict=True)),
-        partial(_decide, choice),
+        list(zip(texts, map(list, numbers), strict=True)),
+        partial(tasks.filter_documents, choice),
         stage=STAGE,
-        attempt_url=storage.join(wanted.url(root), attempt),
+        attempt_url=attempt_url,
     )
+    shown = waterfall.chosen((receipt.task, receipt.notes) for receipt in receipts)
+    fetched = _fetch_examples(spark, texts, shown, choice, attempt_url)
     counts = tables.all_counts(receipts)
+    totals = _totals(documents, counts)
+    name = f"filtered {wanted.source}"
+    check_balance(name, "documents", totals["documents"], totals["kept_documents"], totals["rejected"])
+    gone = totals["rejected_bytes"] | totals["changed_bytes"]
+    check_balance(name, "bytes", totals["bytes"], totals["kept_bytes"], gone)
+    return manifest.publish(
+        root,
+        wanted,
+        attempt=attempt,
+        files=tables.all_files([*receipts, *fetched]),
+        counts=totals,
+        report=waterfall.report(counts, choice.reasons, changes.reasons(choice)),
+        made=made(),
+    )
+
+
+def _totals(documents: Dataset, counts: Counter[str]) -> dict[str, Any]:
+    """The counts of a filtered dataset. Bytes are those of the texts: `rejected_bytes` of rejected ones, and
+    `changed_bytes` what cuts and masks made kept ones shorter (below 0: longer), each by reason."""
     before = documents.manifest.counts
-    totals = {
+    removed, written = _named(counts, "changed:removed_bytes:"), _named(counts, "changed:written_bytes:")
+    return {
         "documents": before["kept_documents"],
         "bytes": before["kept_bytes"],
         "kept_documents": counts["kept_documents"],
         "kept_bytes": counts["kept_bytes"],
         "rejected": _named(counts, "rejected:"),
         "rejected_bytes": _named(counts, "rejected_bytes:"),
+        "changed_bytes": {reason: removed[reason] - written.get(reason, 0) for reason in removed},
     }
-    name = f"filtered {wanted.source}"
-    check_balance(name, "documents", totals["documents"], totals["kept_documents"], totals["rejected"])
-    check_balance(name, "bytes", totals["bytes"], totals["kept_bytes"], totals["rejected_bytes"])
-    report = {"hits": _named(counts, "hit:"), "only": _named(counts, "only:")}
-    return manifest.publish(
-        root, wanted, attempt=attempt, files=tables.all_files(receipts), counts=totals, report=report, made=made()
+
+
+def _fetch_examples(
+    spark: SparkSession, texts: list[list[str]], shown: list[Example], choice: Choice, attempt_url: str
+) -> list[Receipt]:
+    """Write the table `examples`: read the chosen documents again, and cut out what triggered the reasons."""
+    shares: list[list[tuple[list[str], list[Example]]]] = [[] for _ in range(EXAMPLE_TASKS)]
+    by_task = {task: [one for one in shown if one.task == task] for task in sorted({one.task for one in shown})}
+    for number, (task, mine) in enumerate(by_task.items()):
+        shares[number % EXAMPLE_TASKS].append((texts[task], mine))
+    return tables.run_tasks(
+        spark,
+        [share for share in shares if share],
+        partial(tasks.write_examples, choice),
+        stage=STAGE,
+        attempt_url=attempt_url,
     )
 
 
@@ -139,88 +128,5 @@ def alarms(dataset: Dataset, max_rejected: float) -> list[Alarm]:
 
 
 def _named(counts: Counter[str], prefix: str) -> dict[str, int]:
-    return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix)}
-
-
-def _measure_signals(urls: list[str], sink: Sink) -> None:
-    for rows in _rows(urls, ["doc_id", "text"]):
-        found = signals.measure(rows.column("text"))
-        sink.count("documents", rows.num_rows)
-        sink.write("signals", {"doc_id": rows.column("doc_id")} | found)
-
-
-def _measure_languages(urls: list[str], sink: Sink) -> None:
-    for rows in _rows(urls, ["doc_id", "text"]):
-        spoken, scores = language.identify(rows.column("text"))
-        sink.count("documents", rows.num_rows)
-        columns = {"doc_id": rows.column("doc_id"), "language": spoken, "language_score": scores}
-        sink.write("languages", columns)
-
-
-def _decide(choice: Choice, task: Task, sink: Sink) -> None:
-    texts, signal_urls, language_urls = task
-    measured = _in_step(_rows(texts), _rows(signal_urls))
-    spoken = _in_step(_rows(texts, ["doc_id"]), _rows(language_urls)) if language_urls else None
-    for rows, own in measured:
-        languages = next(spoken)[1] if spoken is not None else None
-        values = {name: own.column(name).to_numpy() for name in own.column_names if name != "doc_id"}
-        decisions = decide(rows, values, languages, choice)
-        kept = decisions.first < 0
-        n_bytes = rows.column("n_bytes").to_numpy()
-        sink.count("kept_documents", int(kept.sum()))
-        sink.count("kept_bytes", int(n_bytes[kept].sum()))
-        columns = {name: rows.column(name) for name in rows.schema.names}
-        columns |= {name: own.column(name).combine_chunks() for name in values if name not in columns}
-        columns |= _language_columns(rows.num_rows, languages)
-        sink.write("filtered", pa.record_batch(columns).filter(pa.array(kept)))
-        _reject(sink, rows, decisions)
-
-
-def _language_columns(n: int, languages: pa.Table | None) -> dict[str, pa.Array]:
-    """The columns of the table `filtered` that are null where no language was asked for."""
-    if languages is None:
-        return {"language": pa.nulls(n, pa.large_string()), "language_score": pa.nulls(n, pa.float64())}
-    return {name: languages.column(name).combine_chunks() for name in ("language", "language_score")}
-
-
-def _reject(sink: Sink, rows: pa.RecordBatch, decisions: Decisions) -> None:
-    """The rows of the table `rejected`, and what each reason hit: alone, together with others, and as the first."""
-    first, hits = decisions.first, decisions.hits
-    n_bytes = rows.column("n_bytes").to_numpy()
-    alone = hits.sum(axis=1) == 1
-    for number, reason in enumerate(decisions.reasons):
-        mine = first == number
-        if mine.any():
-            sink.count(f"rejected:{reason}", int(mine.sum()))
-            sink.count(f"rejected_bytes:{reason}", int(n_bytes[mine].sum()))
-        sink.count(f"hit:{reason}", int(hits[:, number].sum()))
-        sink.count(f"only:{reason}", int((hits[:, number] & alone).sum()))
-    gone = rows.filter(pa.array(first >= 0))
-    reasons = [decisions.reasons[number] for number in first[first >= 0].tolist()]
-    columns = {name: gone.column(name) for name in ("doc_id", "source", "n_bytes")}
-    sink.write("rejected", columns | {"reason": reasons})
-
-
-def _rows(urls: list[str], columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    for url in urls:
-        yield from read_batches(url, columns)
-
-
-def _in_step(
-    documents: Iterator[pa.RecordBatch], measured: Iterator[pa.RecordBatch]
-) -> Iterator[tuple[pa.RecordBatch, pa.Table]]:
-    """Documents with what was measured on them, row by row, whatever the sizes of the batches are."""
-    waiting = None
-    for rows in documents:
-        pieces: list[pa.RecordBatch] = []
-        missing = rows.num_rows
-        while missing:
-            if waiting is None or waiting.num_rows == 0:
-                waiting = next(measured)
-            pieces.append(waiting.slice(0, missing))
-            waiting = waiting.slice(pieces[-1].num_rows)
-            missing -= pieces[-1].num_rows
-        own = pa.Table.from_batches(pieces)
-        if not np.array_equal(own.column("doc_id").to_numpy(), rows.column("doc_id").to_numpy(zero_copy_only=False)):
-            raise RuntimeError("what was measured is not in the order of the documents; delete it and run again")
-        yield rows, own
+    """The counts above 0 with a prefix, without it."""
+    return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}

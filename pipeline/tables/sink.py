@@ -3,10 +3,12 @@
 import io
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
@@ -38,6 +40,7 @@ class Sink:
         self.attempt_url = attempt_url
         self.files: list[File] = []
         self.counts: Counter[str] = Counter()
+        self.notes: Mapping[str, Any] = {}
         self._stage = stage
         self._name = f"part-{task:06d}-{uuid.uuid4().hex[:12]}"
         self._parts: dict[str, _Part] = {}
@@ -126,6 +129,23 @@ def read_batches(url: str, columns: list[str] | None = None) -> Iterator[pa.Reco
         file = pq.ParquetFile(stream)
         for group in range(file.metadata.num_row_groups):
             yield from file.read_row_group(group, columns=columns).to_batches()
+
+
+def read_rows(urls: Sequence[str], rows: Sequence[int], columns: list[str]) -> pa.Table:
+    """Some rows of Parquet files that follow each other, by their numbers, ascending; row groups without one are not
+    read."""
+    wanted, first = np.asarray(rows, np.int64), 0
+    pieces = []
+    for url in urls:
+        with storage.open_input(url) as stream:
+            file = pq.ParquetFile(stream)
+            for group in range(file.metadata.num_row_groups):
+                n_rows = file.metadata.row_group(group).num_rows
+                mine = wanted[(wanted >= first) & (wanted < first + n_rows)] - first
+                if len(mine):
+                    pieces.append(file.read_row_group(group, columns=columns).select(columns).take(mine))
+                first += n_rows
+    return pa.concat_tables(pieces)
 
 
 def urls_by_task(dataset: Dataset, table: str) -> list[list[str]]:

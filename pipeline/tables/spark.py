@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -22,11 +22,12 @@ Batches = Iterator[pa.RecordBatch]
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What one accepted task wrote: its number, its files, its counts."""
+    """What one accepted task wrote: its number, its files, its counts, and what else it has to say."""
 
     task: int
     files: tuple[File, ...]
     counts: Counter[str]
+    notes: Mapping[str, Any]
 
 
 def run_tasks(
@@ -59,7 +60,8 @@ def collect(receipts: DataFrame) -> list[Receipt]:
     for row in rows:
         receipt = json.loads(row["receipt"])
         files = tuple(File(**file) for file in receipt["files"])
-        found.append(Receipt(task=row["task"], files=files, counts=Counter(receipt["counts"])))
+        counts = Counter(receipt["counts"])
+        found.append(Receipt(task=row["task"], files=files, counts=counts, notes=receipt["notes"]))
     return found
 
 
@@ -87,7 +89,7 @@ def read(spark: SparkSession, dataset: Dataset, table: str, columns: Sequence[st
 
 def receipt_batch(task: int, sink: Sink) -> pa.RecordBatch:
     """A task's receipt as a row of the job's result."""
-    text = json.dumps({"files": [asdict(file) for file in sink.files], "counts": sink.counts})
+    text = json.dumps({"files": [asdict(file) for file in sink.files], "counts": sink.counts, "notes": sink.notes})
     return pa.record_batch([pa.array([task], pa.int64()), pa.array([text], pa.string())], schema=RECEIPT)
 
 

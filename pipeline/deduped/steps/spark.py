@@ -47,7 +47,10 @@ class Steps:
             for batch in rows.to_batches():
                 sink.write(table, batch)
         return _step(
-            table, self.url, name, [tables.Receipt(task=0, files=tuple(sink.files), counts=Counter(sink.counts))]
+            table,
+            self.url,
+            name,
+            [tables.Receipt(task=0, files=tuple(sink.files), counts=Counter(sink.counts), notes={})],
         )
 
     def read(self, step: Step) -> DataFrame:

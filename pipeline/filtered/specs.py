@@ -1,0 +1,58 @@
+"""What filtered documents, and what is measured on the way to them, are made of."""
+
+from typing import Any
+
+from pipeline.filtered import compression, language, signals
+from pipeline.filtered.decisions import Choice
+from pipeline.filtered.unicode_tables import UNICODE_VERSION
+from pipeline.manifest import Dataset, Spec
+
+STAGE = "filtered"
+VERSION = 2
+
+
+def signals_spec(documents: Dataset) -> Spec:
+    """What the signals of a source are made of: its documents, the kernel's version, the Unicode data."""
+    return _measured("signals", signals.VERSION, documents, {"unicode": UNICODE_VERSION})
+
+
+def languages_spec(documents: Dataset) -> Spec:
+    """What the languages of a source are made of: its documents and the model."""
+    return _measured("languages", language.VERSION, documents, {"model": language.MODEL})
+
+
+def compression_spec(documents: Dataset) -> Spec:
+    """What the compression ratios of a source are made of: its documents and the compressor."""
+    return _measured("compression", 1, documents, dict(compression.PARAMETERS))
+
+
+def measured_specs(documents: Dataset, choice: Choice) -> list[Spec]:
+    """What must have been measured before it can be decided."""
+    wanted = [signals_spec(documents)]
+    if choice.needs_language:
+        wanted.append(languages_spec(documents))
+    if choice.needs_compression:
+        wanted.append(compression_spec(documents))
+    return wanted
+
+
+def spec(documents: Dataset, choice: Choice) -> Spec:
+    """What the filtered documents are made of: documents, what is measured on them, and what the recipe chooses."""
+    measured = {wanted.stage: wanted.fingerprint for wanted in measured_specs(documents, choice)}
+    return Spec(
+        stage=STAGE,
+        source=documents.manifest.source,
+        version=VERSION,
+        inputs={"documents": documents.manifest.fingerprint} | measured,
+        parameters=choice.parameters,
+    )
+
+
+def _measured(stage: str, version: int, documents: Dataset, parameters: dict[str, Any]) -> Spec:
+    return Spec(
+        stage=stage,
+        source=documents.manifest.source,
+        version=version,
+        inputs={"documents": documents.manifest.fingerprint},
+        parameters=parameters,
+    )
