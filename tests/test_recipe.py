@@ -252,7 +252,7 @@ def test_files(files: str, message: str) -> None:
         ("rules: code", "sources.code.rules = code: must be a list, as rules: [gopher_quality]"),
         (
             "rules: [cod]",
-            "unknown rule set 'cod'; known are gopher_quality, gopher_repetition, c4, fineweb, code, mask_pii",
+            "unknown rule set 'cod'; known are gopher_quality, gopher_repetition, c4, fineweb, code",
         ),
         ("rules: [{code: {max_line: 5}}]", "code has no limit max_line; it has max_mean_line_length, max_line_length"),
         ("rules: [{code: {max_lines: many}}]", "code.max_lines is 'many'; a limit is a number, or null to switch"),

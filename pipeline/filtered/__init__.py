@@ -1,22 +1,43 @@
 """The stage `filtered`: documents → the documents worth training on, and a number for everything that was measured.
 
-Measuring and deciding are apart::
+Measuring, deciding and changing are apart::
 
-    texts (Arrow strings) ─▶ signals.measure ─▶ {signal: one number a document} ─▶ rules.decide ─▶ kept, or the first
-                             one compiled pass                                     plain numpy     rule that rejects
+    texts (Arrow strings) ─▶ signals.measure ─▶ {signal: a number each} ─▶ decisions.decide ─▶ kept ─▶ changes:
+                             one compiled pass                             plain numpy         │       C4's lines,
+                                                                                               ▼       masks
+                                                                                     rejected: the first reason
 
-So changed limits reuse stored signals, and each rule can be looked at alone (`rules.hits`).
+So changed limits reuse stored signals, each rule can be looked at alone, and all rules see the document's own text.
 
-    text_buffers.py    Arrow strings as a byte array and offsets, without a copy of the text
-    unicode_tables.py  what a character is: white space, letter, number, sentence mark, script without spaces
-    characters.py      counts of characters, and the decoder that the other passes share
-    words.py           what a word is; counts of words
-    lines.py           what a line and a paragraph is; counts of lines
-    repetition.py      repeated lines, paragraphs and n-grams, on numbers alone: it knows nothing of text
-    code_marks.py      encoded data, marks of generated files
-    catalogue.py       the signals by name, with unit and dtype, and how they differ from datatrove's
-    signals.py         the signals as formulas over the counts
-    rules.py           rule sets with their published limits; custom comparisons; decisions
+What a text is made of
+    text_buffers.py      Arrow strings as a byte array and offsets, without a copy of the text
+    unicode_tables.py    what a character is: white space, letter, number, sentence mark, script without spaces
+    characters.py        counts of characters, and the decoder that the other passes share
+    words.py, lines.py   what a word, a line, a paragraph is; counts of them
+What is measured
+    catalogue.py         the signals by name, with unit and dtype, and how they differ from datatrove's
+    signals.py           the signals as formulas over the counts
+    repetition.py        repeated lines, paragraphs and n-grams, on numbers alone: it knows nothing of text
+    code_marks.py        encoded data, marks of generated files
+    c4.py                C4's line rules: what they keep, and the numbers that its page rules look at
+    pii/                 e-mail and IP addresses, phone and card numbers
+    tables_mentioned.py  tables that a text speaks of and does not contain
+    compression.py       how far a text can be compressed      } datasets of their own, measured
+    language.py          the language of a text                } only where a recipe asks
+What is decided
+    rule_sets.py         rule sets with their published limits
+    rules.py             what a recipe's `rules:` asks for; comparisons
+    bad_words.py, take_down.py, contamination.py (match_words.py, item_index.py)    reasons of other kinds
+    decisions.py         all reasons in their order, the first of which rejects
+What is changed in kept texts
+    edit_rules.py        what a recipe may have changed
+    cuts.py, edits.py    spans to cut or mask; cutting them, and the way back to the raw text
+    changes.py           both kinds of changes together
+What a person sees
+    waterfall.py         hits, overlaps, moved limits, the choice of examples; waterfall_table.py prints them
+    examples/            text around what triggered a reason
+The stage
+    specs.py, tasks.py, spark.py    what datasets are made of; what one task does; the jobs
 
 Definitions that hold for all rule sets (where public tools differ from each other, one was chosen, and it is said at
 the signal): a *character* is a Unicode code point; a *word* is what stands between Unicode white space, and each
