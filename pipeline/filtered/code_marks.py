@@ -43,6 +43,7 @@ XML_MARK = "<?xml version="
 XML_CHARACTERS = 100
 
 _MARKS = tuple(np.frombuffer(mark.encode(), np.uint8) for mark in GENERATED_MARKS)
+_IN_ALL_MARKS = np.frombuffer(b"generated", np.uint8)
 _XML = np.frombuffer(XML_MARK.encode(), np.uint8)
 
 _DIGITS = np.isin(np.arange(256), np.frombuffer(HEXADECIMAL, np.uint8))
@@ -123,6 +124,9 @@ def _escapes(data, start, end):  # type: ignore[no-untyped-def]
     """Characters of all matches and of the longest."""
     total, longest, at = 0, 0, start
     while at < end:
+        if data[at] != 0x5C:
+            at += 1
+            continue
         stop = at
         while _is_escape(data, stop, end):
             stop += 6
@@ -242,8 +246,9 @@ def _find(data, offsets, pages, flags, counts):  # type: ignore[no-untyped-def]
         escapes, longest_escapes = _escapes(data, start, end)
         lines_end, xml_end = _head(data, start, end)
         generated = 0
-        for mark in _MARKS:
-            generated += _contains(data, start, lines_end, mark, True)
+        if _contains(data, start, lines_end, _IN_ALL_MARKS, True):
+            for mark in _MARKS:
+                generated += _contains(data, start, lines_end, mark, True)
         counts[0, document] = base64 + pairs + escapes
         counts[1, document] = max(longest_base64, longest_pairs, longest_escapes)
         counts[2, document] = generated

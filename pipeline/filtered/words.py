@@ -84,8 +84,8 @@ def split(texts: Texts) -> Words:
 @njit(cache=True, nogil=True)
 def _scan_word(data, start, end, pages, flags):  # type: ignore[no-untyped-def]
     """The word that starts at byte `start` (which is not white space): where it ends (exclusive), its hash, its
-    characters, and the flags of all its characters together."""
-    at, n, kinds = start, 0, 0
+    characters, the letters and numbers among them, and the flags of all its characters together."""
+    at, n, alnum, kinds = start, 0, 0, 0
     value = _FNV_OFFSET
     while at < end:
         byte = data[at]
@@ -102,9 +102,10 @@ def _scan_word(data, start, end, pages, flags):  # type: ignore[no-untyped-def]
         for i in range(at + 1, following):
             value = (value ^ np.uint64(data[i])) * _FNV_PRIME
         n += 1
+        alnum += (kind & (LETTER | NUMBER)) != 0
         kinds |= kind
         at = following
-    return at, value, n, kinds
+    return at, value, n, alnum, kinds
 
 
 @njit(cache=True, nogil=True)
@@ -154,7 +155,7 @@ def _split(data, offsets, pages, flags, counts, starts, hashes, lengths, gaps): 
                 at, gap = following, 1
                 continue
             start = at
-            at, value, n, kinds = _scan_word(data, start, end, pages, flags)
+            at, value, n, alnum, kinds = _scan_word(data, start, end, pages, flags)
             hashes[word], lengths[word], gaps[word] = value, n, gap
             word += 1
             gap = 0
@@ -163,7 +164,8 @@ def _split(data, offsets, pages, flags, counts, starts, hashes, lengths, gaps): 
             else:
                 symbols += 1
             alpha += (kinds & LETTER) != 0
-            stops |= _stop_word(data, start, at, pages, flags)
+            if alnum <= _LONGEST_STOP_WORD:
+                stops |= _stop_word(data, start, at, pages, flags)
         different = 0
         while stops:
             different += stops & 1
