@@ -15,7 +15,7 @@ from pipeline.recipe import Dedup, Holdout, Mix, Source, Stage, TokenizerChoice,
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("documents", "filtered", "deduped", "tokenized", "mixed")
-SHARED = ("tables", "mds", "order")
+SHARED = ("tables", "texts", "mds", "order")
 MADE_BY = {
     "signals": "filtered",
     "languages": "filtered",

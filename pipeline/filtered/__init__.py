@@ -9,10 +9,7 @@ Measuring, deciding and changing are apart::
 
 So changed limits reuse stored signals, each rule can be looked at alone, and all rules see the document's own text.
 
-What a text is made of
-    text_buffers.py      Arrow strings as a byte array and offsets, without a copy of the text
-    unicode_tables.py    what a character is: white space, letter, number, sentence mark, script without spaces
-    characters.py        counts of characters, and the decoder that the other passes share
+What a text is made of (below it lies `pipeline.texts`: buffers, characters, cutting)
     words.py, lines.py   what a word, a line, a paragraph is; counts of them
 What is measured
     catalogue.py         the signals by name, with unit and dtype, and how they differ from datatrove's
@@ -31,7 +28,6 @@ What is decided
     decisions.py         all reasons in their order, the first of which rejects
 What is changed in kept texts
     edit_rules.py        what a recipe may have changed
-    cuts.py, edits.py    spans to cut or mask; cutting them, and the way back to the raw text
     changes.py           both kinds of changes together
 What a person sees
     waterfall.py         hits, overlaps, moved limits, the choice of examples; waterfall_table.py prints them

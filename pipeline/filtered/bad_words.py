@@ -33,10 +33,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit, types
 
-from pipeline.filtered.characters import character_at
-from pipeline.filtered.text_buffers import Texts, slices
-from pipeline.filtered.unicode_tables import UNSPACED_BLOCKS
 from pipeline.manifest import digest
+from pipeline.texts.buffers import Texts, slices
+from pipeline.texts.characters import character_at
+from pipeline.texts.unicode_tables import UNSPACED_BLOCKS
 
 MOST_CHARACTERS = 200  # of an entry: more than any phrase has, fewer than a line of prose or of a table
 SHOWN_CHARACTERS = 60

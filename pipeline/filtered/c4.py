@@ -38,11 +38,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from pipeline.filtered.characters import TEXT_ARGUMENTS, character_at, character_before, flags_of
-from pipeline.filtered.cuts import Cuts
 from pipeline.filtered.edit_rules import LineRules
-from pipeline.filtered.text_buffers import Texts
-from pipeline.filtered.unicode_tables import (
+from pipeline.texts.buffers import Texts
+from pipeline.texts.characters import TEXT_ARGUMENTS, character_at, character_before, flags_of
+from pipeline.texts.cuts import Cuts
+from pipeline.texts.unicode_tables import (
     ALSO_TERMINAL,
     CLOSING,
     DIGIT,

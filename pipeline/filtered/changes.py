@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.filtered import c4, edits, pii
-from pipeline.filtered.cuts import Cuts, concatenate
+from pipeline.filtered import c4, pii
 from pipeline.filtered.decisions import Choice
 from pipeline.filtered.edit_rules import PiiKind
-from pipeline.filtered.edits import Account, Edited
 from pipeline.filtered.rules import MASK_PII
-from pipeline.filtered.text_buffers import slices
+from pipeline.texts import edits
+from pipeline.texts.buffers import slices
+from pipeline.texts.cuts import Cuts, concatenate
+from pipeline.texts.edits import Account, Edited
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

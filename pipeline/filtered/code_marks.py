@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from pipeline.filtered.characters import TEXT_ARGUMENTS, Counts, character_at, character_before, flags_of
-from pipeline.filtered.text_buffers import Texts
-from pipeline.filtered.unicode_tables import LETTER, NUMBER, SPACE, tables
+from pipeline.texts.buffers import Texts
+from pipeline.texts.characters import TEXT_ARGUMENTS, Counts, character_at, character_before, flags_of
+from pipeline.texts.unicode_tables import LETTER, NUMBER, SPACE, tables
 
 HEXADECIMAL = b"0123456789abcdefABCDEF"
 BASE64_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\n="

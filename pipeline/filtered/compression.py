@@ -32,7 +32,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import zstandard
 
-from pipeline.filtered.text_buffers import slices
+from pipeline.texts.buffers import slices
 
 _LEVEL = 3
 _WINDOW_LOG = 15

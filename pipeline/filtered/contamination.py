@@ -14,7 +14,7 @@ changed word in the middle of an item of 25 words leaves none of its 13 13-grams
 
 Time is linear in the text, times the number of different lengths of short items (`ItemIndex.lengths`); memory is that
 of the index (about 20 bytes an n-gram), 4 bytes more for each n-gram of each item and 8 an item, 16 bytes a word of a
-slice of text (`text_buffers.SLICE_BYTES`), and what is waiting to be weighed, which the longest item bounds.
+slice of text (`buffers.SLICE_BYTES`), and what is waiting to be weighed, which the longest item bounds.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from numba import njit
 
 from pipeline.filtered.item_index import FILTER_PROBES, ItemIndex, index_items
 from pipeline.filtered.match_words import LENGTH_KEY, hash_words, powers
-from pipeline.filtered.text_buffers import slices
+from pipeline.texts.buffers import slices
 
 __all__ = ["VERSION", "ItemIndex", "Matches", "find", "index_items"]
 

@@ -20,9 +20,9 @@ from pipeline.filtered.edit_rules import LineRules, PiiKind
 from pipeline.filtered.rule_sets import Kind
 from pipeline.filtered.rules import BAD_WORDS_RULE, Rule
 from pipeline.filtered.take_down import TakeDown
-from pipeline.filtered.text_buffers import slices
-from pipeline.filtered.unicode_tables import UNICODE_VERSION
 from pipeline.manifest import digest
+from pipeline.texts.buffers import slices
+from pipeline.texts.unicode_tables import UNICODE_VERSION
 
 LANGUAGE = "language"
 LANGUAGE_SCORE = "min_language_score"

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.filtered.match_words import hash_words, run_hashes
-from pipeline.filtered.text_buffers import slices
+from pipeline.texts.buffers import slices
 
 MOST_ITEMS = 10  # more than the choices or questions that benchmarks write for one passage, fewer than a template has
 FILTER_BITS = 16  # bits of the filter for each hash, or up to twice as many: 1 of 100 others passes

@@ -54,7 +54,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.filtered.language_codes import CODES, LANGUAGES, UNDETERMINED
-from pipeline.filtered.text_buffers import slices
+from pipeline.texts.buffers import slices
 
 __all__ = ["LANGUAGES", "MODEL", "UNDETERMINED", "VERSION", "identify"]
 

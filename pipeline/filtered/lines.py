@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from pipeline.filtered.characters import TEXT_ARGUMENTS, Counts, character_at, character_before, flags_of
-from pipeline.filtered.text_buffers import Texts
-from pipeline.filtered.unicode_tables import CLOSING, SPACE, TERMINAL, tables
+from pipeline.texts.buffers import Texts
+from pipeline.texts.characters import TEXT_ARGUMENTS, Counts, character_at, character_before, flags_of
+from pipeline.texts.unicode_tables import CLOSING, SPACE, TERMINAL, tables
 
 # FineWeb's short lines (Penedo et al. 2024, section 3.6; datatrove: `len(line) <= 30`).
 SHORT_LINE_CHARACTERS = 30

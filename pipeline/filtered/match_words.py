@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pipeline.filtered.text_buffers import Texts
-from pipeline.filtered.unicode_tables import UNSPACED, flags_of_all
+from pipeline.texts.buffers import Texts
+from pipeline.texts.unicode_tables import UNSPACED, flags_of_all
 
 # An entry of the tables: the kind in the highest 3 bits, the canonical combining class in 8, the code point in 21. For
 # SEVERAL the number of characters takes the place of the class, the place of the first one in `parts` that of the code.

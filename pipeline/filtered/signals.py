@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filtered import c4, characters, code_marks, lines, pii, repetition, tables_mentioned, words
+from pipeline.filtered import c4, code_marks, lines, pii, repetition, tables_mentioned, words
 from pipeline.filtered.catalogue import (
     C4_SIGNALS,
     CODE_SIGNALS,
@@ -19,7 +19,8 @@ from pipeline.filtered.catalogue import (
     WORD_SIGNALS,
 )
 from pipeline.filtered.edit_rules import LineRules
-from pipeline.filtered.text_buffers import Texts, slices
+from pipeline.texts import characters
+from pipeline.texts.buffers import Texts, slices
 
 __all__ = ["SIGNALS", "VERSION", "measure"]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from pipeline.filtered import compression, language, signals
 from pipeline.filtered.decisions import Choice
-from pipeline.filtered.unicode_tables import UNICODE_VERSION
 from pipeline.manifest import Dataset, Spec
+from pipeline.texts.unicode_tables import UNICODE_VERSION
 
 STAGE = "filtered"
 VERSION = 2

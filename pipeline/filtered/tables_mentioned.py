@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from pipeline.filtered.text_buffers import Texts
+from pipeline.texts.buffers import Texts
 
 # English, German, French, Spanish, Portuguese (and Polish), Italian, Dutch (and Danish), Swedish (and Norwegian).
 PLURALS = ("tables", "tabellen", "tableaux", "tablas", "tabelas")

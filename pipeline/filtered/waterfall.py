@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.document import order_hash
 from pipeline.filtered import rules
 from pipeline.filtered.decisions import Decisions, Reason
-from pipeline.filtered.edits import Account
+from pipeline.texts.edits import Account
 
 # Limits are moved by these shares, to show what they decide.
 MOVES = (-0.25, -0.10, 0.10, 0.25)

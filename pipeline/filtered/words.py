@@ -25,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from pipeline.filtered.characters import TEXT_ARGUMENTS, Counts, character_at, character_before, flags_of
-from pipeline.filtered.text_buffers import Texts
-from pipeline.filtered.unicode_tables import LETTER, NUMBER, SPACE, UNSPACED, tables
+from pipeline.texts.buffers import Texts
+from pipeline.texts.characters import TEXT_ARGUMENTS, Counts, character_at, character_before, flags_of
+from pipeline.texts.unicode_tables import LETTER, NUMBER, SPACE, UNSPACED, tables
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 UNSPACED_LENGTH = 3

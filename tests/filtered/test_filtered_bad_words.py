@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.filtered import text_buffers
 from pipeline.filtered.bad_words import MOST_CHARACTERS, BadWords, first_match, found, parse
-from pipeline.filtered.unicode_tables import UNSPACED_BLOCKS
+from pipeline.texts import buffers
+from pipeline.texts.unicode_tables import UNSPACED_BLOCKS
 
 
 def listed(*entries: str) -> BadWords:
@@ -163,7 +163,7 @@ def test_each_entry_of_a_long_list_is_found() -> None:
 
 
 def test_documents_do_not_run_into_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_buffers, "SLICE_BYTES", 12)
+    monkeypatch.setattr(buffers, "SLICE_BYTES", 12)
     texts = pa.array(["xda", "rn", "", "a darn", "rnx", "darn", "da"])
     words = listed("darn")
     assert found(texts, words).tolist() == [False, False, False, True, False, True, False]

@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.filtered.c4 import C4_SIGNALS, DEFAULT_RULES, REASONS, cut, measure
-from pipeline.filtered.cuts import Cuts
 from pipeline.filtered.edit_rules import LineRules
-from pipeline.filtered.text_buffers import Texts, slices
-from pipeline.filtered.unicode_tables import ALSO_TERMINAL, SENTENCE_TERMINALS
+from pipeline.texts.buffers import Texts, slices
+from pipeline.texts.cuts import Cuts
+from pipeline.texts.unicode_tables import ALSO_TERMINAL, SENTENCE_TERMINALS
 
 OFF = LineRules(
     terminal_mark=False, min_line_words=None, max_word_length=None, javascript=False, policy=False, citations=False

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.filtered.code_marks import CodeMarks, find
-from pipeline.filtered.text_buffers import slices
+from pipeline.texts.buffers import slices
 
 
 def marks(text: str) -> CodeMarks:

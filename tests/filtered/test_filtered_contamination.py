@@ -260,7 +260,7 @@ def test_chunks_slices_and_types_make_no_difference(monkeypatch: pytest.MonkeyPa
     items = index(ITEM, OTHER, "Paris")
     texts = ["left out", ITEM, "", OTHER.upper(), "Paris", "London"] * 3
     whole = found(texts, items).item.tolist()
-    monkeypatch.setattr("pipeline.filtered.text_buffers.SLICE_BYTES", 100)
+    monkeypatch.setattr("pipeline.texts.buffers.SLICE_BYTES", 100)
     halves = pa.chunked_array([pa.array(texts, pa.large_string())[:5], pa.array(texts, pa.large_string())[5:]])
     assert find(halves, items, min_overlap=0.8).item.tolist() == whole == [-1, 0, -1, 1, 2, -1] * 3
     assert find(pa.array(texts)[1:], items, min_overlap=0.8).item.tolist() == whole[1:]

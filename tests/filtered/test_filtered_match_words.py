@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.filtered.match_words import BASE, folds, hash_words, run_hashes
-from pipeline.filtered.text_buffers import slices
-from pipeline.filtered.unicode_tables import UNSPACED, flags_of_all
+from pipeline.texts.buffers import slices
+from pipeline.texts.unicode_tables import UNSPACED, flags_of_all
 
 UNSPACED_LETTERS = {chr(code) for code in np.flatnonzero(flags_of_all() & UNSPACED)}
 

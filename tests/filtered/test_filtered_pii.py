@@ -14,7 +14,7 @@ from pipeline.filtered.pii import KINDS, MASKS, count, find
 from pipeline.filtered.pii.cards import NETWORKS
 from pipeline.filtered.pii.ip_addresses import NOT_PUBLIC_IPV4, NOT_PUBLIC_IPV6
 from pipeline.filtered.pii.phones import COUNTRY_CODES
-from pipeline.filtered.text_buffers import slices
+from pipeline.texts.buffers import slices
 from tests.filtered.pii_reference import Found, is_public, reference
 
 EMAIL, IP, PHONE, CARD = KINDS

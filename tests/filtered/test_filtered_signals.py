@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.filtered.catalogue import COMPARED
 from pipeline.filtered.signals import SIGNALS, measure
-from pipeline.filtered.unicode_tables import ALSO_TERMINAL, SENTENCE_TERMINALS
+from pipeline.texts.unicode_tables import ALSO_TERMINAL, SENTENCE_TERMINALS
 from tests.filtered import language_sentences
 
 # The signals that are compared with a reference of their own; all others are with `reference`.

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from pipeline import cli, manifest
 from pipeline.alarms import StageError
-from pipeline.filtered import edits
 from pipeline.flow import STAGES, Flow
 from pipeline.manifest import Dataset
 from pipeline.tables.sink import read_batches
+from pipeline.texts import edits
 from tests.corpus import make_recipe, text_of
 
 PAGE = (

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.filtered.tables_mentioned import JOINTS, MOST_NUMBERS, PLURALS, WORDS, count, first_mention
-from pipeline.filtered.text_buffers import slices
+from pipeline.texts.buffers import slices
 
 BLANKS = " \t\v\f"
 NUMBER = r"(?:[A-Z][.-]?)?[0-9]{1,3}(?:\.[0-9]{1,3})*(?![0-9]|\.[0-9])(?![A-Za-z][A-Za-z0-9_%]|[0-9_%])"

@@ -16,15 +16,15 @@ import pyarrow as pa
 
 from pipeline.filtered import c4, pii, tables_mentioned
 from pipeline.filtered.code_marks import GENERATED_LINES, GENERATED_MARKS, XML_CHARACTERS, XML_MARK
-from pipeline.filtered.cuts import Cuts
 from pipeline.filtered.edit_rules import LineRules, PiiKind
 from pipeline.filtered.examples import pieces
 from pipeline.filtered.examples.pieces import Pairs, Spans
 from pipeline.filtered.lines import SHORT_LINE_CHARACTERS
 from pipeline.filtered.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS
 from pipeline.filtered.rule_sets import Kind
-from pipeline.filtered.text_buffers import Texts, slices
-from pipeline.filtered.unicode_tables import CLOSING, DIGIT, LETTER, NUMBER, SPACE, TERMINAL, UPPER
+from pipeline.texts.buffers import Texts, slices
+from pipeline.texts.cuts import Cuts
+from pipeline.texts.unicode_tables import CLOSING, DIGIT, LETTER, NUMBER, SPACE, TERMINAL, UPPER
 
 Finder = Callable[[str], Spans | Pairs]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.filtered.unicode_tables import LETTER, NUMBER, SPACE, UNSPACED, tables
 from pipeline.filtered.words import UNSPACED_LENGTH
+from pipeline.texts.unicode_tables import LETTER, NUMBER, SPACE, UNSPACED, tables
 
 # First character of each piece and the one after its last.
 Spans = npt.NDArray[np.int64]  # [n, 2]

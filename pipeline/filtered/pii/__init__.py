@@ -12,13 +12,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.filtered.cuts import Cuts
 from pipeline.filtered.edit_rules import PiiKind
 from pipeline.filtered.pii.cards import find_card_numbers
 from pipeline.filtered.pii.emails import find_emails
 from pipeline.filtered.pii.ip_addresses import find_ip_addresses
 from pipeline.filtered.pii.phones import find_phone_numbers
-from pipeline.filtered.text_buffers import Texts
+from pipeline.texts.buffers import Texts
+from pipeline.texts.cuts import Cuts
 
 KINDS = tuple(PiiKind)
 MASKS = {

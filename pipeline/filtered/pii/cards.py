@@ -18,7 +18,7 @@ of 16 digits one in 43 is a card number as it is. (datatrove, Dolma and BigCode 
 import numpy as np
 from numba import njit, types
 
-from pipeline.filtered.characters import TEXT_ARGUMENTS
+from pipeline.texts.characters import TEXT_ARGUMENTS
 
 # First digits (from, to), and digits in all (from, to), of each network's numbers.
 NETWORKS = (

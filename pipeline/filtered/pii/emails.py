@@ -27,7 +27,7 @@ BigCode's (bigcode-dataset, pii/utils/emails_ip_addresses_detection.py) takes an
 import numpy as np
 from numba import njit, types
 
-from pipeline.filtered.characters import TEXT_ARGUMENTS
+from pipeline.texts.characters import TEXT_ARGUMENTS
 
 MOST_LOCAL = 64
 MOST_LABEL = 63

@@ -25,7 +25,7 @@ out those of four single digits, which are versions.
 import numpy as np
 from numba import njit, types
 
-from pipeline.filtered.characters import TEXT_ARGUMENTS
+from pipeline.texts.characters import TEXT_ARGUMENTS
 
 # First address and bits of each network that is not public.
 NOT_PUBLIC_IPV4 = (

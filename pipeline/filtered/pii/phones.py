@@ -29,7 +29,7 @@ without separators; datatrove and BigCode find no phone numbers.
 import numpy as np
 from numba import njit, types
 
-from pipeline.filtered.characters import TEXT_ARGUMENTS
+from pipeline.texts.characters import TEXT_ARGUMENTS
 
 MOST_DIGITS = 15
 LEAST_DIGITS = 8

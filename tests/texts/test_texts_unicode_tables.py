@@ -4,7 +4,7 @@ import unicodedata
 
 import numpy as np
 
-from pipeline.filtered.unicode_tables import DIGIT, LETTER, NUMBER, SPACE, TERMINAL, UNSPACED, flags_of_all, tables
+from pipeline.texts.unicode_tables import DIGIT, LETTER, NUMBER, SPACE, TERMINAL, UNSPACED, flags_of_all, tables
 
 ALL = [chr(code) for code in range(0x110000)]
 

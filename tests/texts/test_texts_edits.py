@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.filtered import text_buffers
-from pipeline.filtered.cuts import Cuts
-from pipeline.filtered.edits import account, apply, to_edited, to_raw, together
+from pipeline.texts import buffers
+from pipeline.texts.cuts import Cuts
+from pipeline.texts.edits import account, apply, to_edited, to_raw, together
 
 Span = tuple[int, int, int]  # first, last, reason
 
@@ -167,7 +167,7 @@ def test_no_documents() -> None:
 
 
 def test_runs_of_documents_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_buffers, "SLICE_BYTES", 5)
+    monkeypatch.setattr(buffers, "SLICE_BYTES", 5)
     edited = apply(pa.array(["abc", "def", "", "ghi"]), cuts_of([[(1, 2, 3)], [(2, 3, 1)], [], [(0, 1, 0)]]), WRITTEN)
     assert edited.texts.to_pylist() == ["a#c", "de‹mail›", "", "hi"]
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit, types
 
-from pipeline.filtered.cuts import Cuts
-from pipeline.filtered.text_buffers import Texts, slices
+from pipeline.texts.buffers import Texts, slices
+from pipeline.texts.cuts import Cuts
 
 Ints = npt.NDArray[np.int64]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.filtered import text_buffers
-from pipeline.filtered.text_buffers import Texts, slices
+from pipeline.texts import buffers
+from pipeline.texts.buffers import Texts, slices
 
 
 def texts_of(part: Texts) -> list[str]:
@@ -14,7 +14,7 @@ def texts_of(part: Texts) -> list[str]:
 
 
 def test_documents_are_cut_into_runs_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_buffers, "SLICE_BYTES", 5)
+    monkeypatch.setattr(buffers, "SLICE_BYTES", 5)
     found = [texts_of(part) for part in slices(pa.array(["ab", "cde", "", "f", "longer than five", "g"]))]
     assert found == [["ab", "cde", ""], ["f"], ["longer than five"], ["g"]]
 

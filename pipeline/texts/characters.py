@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from pipeline.filtered.text_buffers import Texts
-from pipeline.filtered.unicode_tables import DIGIT, LETTER, NUMBER, UPPER, tables
+from pipeline.texts.buffers import Texts
+from pipeline.texts.unicode_tables import DIGIT, LETTER, NUMBER, UPPER, tables
 
 Counts = npt.NDArray[np.int64]
 
