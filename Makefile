@@ -6,6 +6,7 @@ PYTHON ?= python3
 ROOT ?= data
 BIN := .venv/bin
 SETUP := .venv/.done
+PEERS := .venv/peers/.done
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +37,14 @@ format: $(SETUP) ## rewrite what `make check` says of formatting and lint
 test: $(SETUP) ## all tests
 	@$(BIN)/python -m pytest
 
-bench: $(SETUP) ## side by side with the peers
+bench: $(SETUP) $(PEERS) ## side by side with the peers
 	@$(BIN)/python -m bench
+
+$(PEERS): bench/peers.txt | $(SETUP)
+	@echo "installing peers into .venv/peers (pinned versions; half a minute) …"
+	@$(BIN)/python -m venv --clear .venv/peers
+	@.venv/peers/bin/pip install -q --disable-pip-version-check --no-deps -r bench/peers.txt
+	@touch $(PEERS)
 
 package: $(SETUP) ## the wheel, in dist/
 	@$(BIN)/pip wheel -q --no-deps --wheel-dir dist .

@@ -6,9 +6,11 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
 
@@ -43,20 +45,43 @@ def timed(work: Callable[[], object], amount: float = 1) -> Cost:
 
 def apart(work: Callable[[], object]) -> Cost:
     """The cost of one call in a process forked for it: nothing cached, and a peak of memory of its own."""
+    return at_once([work])
+
+
+def at_once(works: Sequence[Callable[[], object]], amount: float = 1) -> Cost:
+    """The cost of these calls at the same time, each in a process forked for it: wall seconds from the first start to
+    the last end (all wait until all are there), CPU seconds and peak memory summed over the processes."""
     context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_report, args=(work, sender))
-    process.start()
-    sender.close()
+    everyone = context.Barrier(len(works))
+    receivers, processes = [], []
+    for work in works:
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_report, args=(work, everyone, sender))
+        process.start()
+        sender.close()
+        receivers.append(receiver)
+        processes.append(process)
     try:
-        cost = receiver.recv()
+        spans: list[_Span] = [receiver.recv() for receiver in receivers]
     except EOFError:
         raise RuntimeError("the process that was measured ended without a result; its error stands above") from None
     finally:
-        process.join()
-    if not isinstance(cost, Cost):
-        raise TypeError(f"the process that was measured sent {cost!r}")
-    return cost
+        for process in processes:
+            process.join()
+    return Cost(
+        amount=amount,
+        wall_seconds=max(span.end for span in spans) - min(span.start for span in spans),
+        cpu_seconds=sum(span.cpu_seconds for span in spans),
+        peak_bytes=sum(span.peak_bytes for span in spans),
+    )
+
+
+def below(work: Callable[[], object], amount: float = 1) -> Cost:
+    """The cost of one call whose work is done by processes that this one has started: their CPU seconds are counted, as
+    those of Spark's JVM and its Python workers."""
+    before = _tree_cpu_seconds()
+    cost = timed(work, amount)
+    return Cost(amount=amount, wall_seconds=cost.wall_seconds, cpu_seconds=_tree_cpu_seconds() - before)
 
 
 def fresh(program: str) -> Cost:
@@ -82,10 +107,11 @@ def interleaved(cases: Mapping[str, Case], rounds: int) -> dict[str, Cost]:
             runs[name].append(cases[name]())
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-    return {name: _median(costs) for name, costs in runs.items()}
+    return {name: median_cost(costs) for name, costs in runs.items()}
 
 
-def _median(costs: list[Cost]) -> Cost:
+def median_cost(costs: Sequence[Cost]) -> Cost:
+    """The median of each figure."""
     return Cost(
         amount=costs[0].amount,
         wall_seconds=median(cost.wall_seconds for cost in costs),
@@ -94,12 +120,39 @@ def _median(costs: list[Cost]) -> Cost:
     )
 
 
-def _report(work: Callable[[], object], sender: Connection) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Span:
+    """What one process sends back: when it started and ended by the machine's clock, and what it took."""
+
+    start: float
+    end: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def _report(work: Callable[[], object], everyone: Barrier, sender: Connection) -> None:
     before = _memory_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far becomes what is held now: man 5 proc_pid_clear_refs
-    cost = timed(work)
+    everyone.wait()
+    start, cost = time.perf_counter(), timed(work)
     peak = max(0, _memory_bytes("VmHWM") - before)
-    sender.send(Cost(amount=cost.amount, wall_seconds=cost.wall_seconds, cpu_seconds=cost.cpu_seconds, peak_bytes=peak))
+    end = start + cost.wall_seconds
+    sender.send(_Span(start=start, end=end, cpu_seconds=cost.cpu_seconds, peak_bytes=peak))
+
+
+def _tree_cpu_seconds() -> float:
+    """CPU seconds so far of this process and all below it, those that have ended included."""
+    parents, ticks = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            fields = path.read_text().rsplit(")", 1)[1].split()  # from the third on: man 5 proc_pid_stat
+            pid = int(path.parent.name)
+            parents[pid], ticks[pid] = int(fields[1]), sum(map(int, fields[11:15]))
+    mine, found = {os.getpid()}, 0
+    while found < len(mine):
+        found = len(mine)
+        mine |= {pid for pid, parent in parents.items() if parent in mine}
+    return sum(ticks[pid] for pid in mine) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory_bytes(field: str) -> int:

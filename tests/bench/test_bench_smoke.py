@@ -3,14 +3,17 @@
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import loader, mds, minhash, order
+from bench import filtered, filtered_agreement, filtered_reasons, loader, mds, minhash, order, peers
+from bench.filtered_reasons import KEPT, Judged
 from bench.fixture import token_rows
-from bench.measure import REPOSITORY, Cost, apart, interleaved, timed
+from bench.measure import REPOSITORY, Cost, apart, at_once, below, interleaved, timed
+from bench.prose import gathered
 from bench.table import figure, show
 
 # the peer's own warnings are not ours to fix, and a fork is meant where a process has threads
@@ -58,6 +61,62 @@ def test_mds(capsys: pytest.CaptureFixture[str]) -> None:
         assert len(figures(printed, label)[0]) == 5
 
 
+def test_filtered_without_its_peer(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = filtered.Sizes(
+        text_bytes=50_000, long_bytes=100_000, processes=2, rounds=1, peer=False, spark=False, agreement_documents=0
+    )
+    filtered.main(sizes)
+    printed = capsys.readouterr().out
+    for name in ("gopher_quality", "gopher_repetition", "c4", "fineweb", "code", "all"):
+        assert len(figures(printed, name)[0]) == 3
+    for name in ("language", "compression ratio", "all signals", "lines of c4 cut", "personal data masked"):
+        assert len(figures(printed, name)[0]) == 3
+    assert len(figures(printed, "one document of 0.1 MB")[0]) == 4
+
+
+def test_prose_is_distinct_and_always_the_same() -> None:
+    prose = gathered(100_000, 2)
+    assert prose.n_bytes == sum(len(text.encode()) for text in prose.texts) >= 100_000
+    assert len(set(prose.texts)) == len(prose.texts)
+    assert prose == gathered(100_000, 1)
+
+
+def test_a_peer_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "PYTHON", REPOSITORY / "no" / "python")
+    with pytest.raises(FileNotFoundError, match="no/python is not there; `make bench` makes it, with datatrove"):
+        peers.decisions(["a text"], ["c4"])
+
+
+def test_why_a_text_is_decided_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that rejects what holds a CR, for whose FineWeb line breaks are no characters."""
+
+    def decide(texts: list[str], filters: tuple[str, ...], *options: str) -> list[dict[str, dict[str, str | None]]]:
+        assert "--words" in options
+        return [{"reasons": dict.fromkeys(filters, "no" if "\r" in text else None)} for text in texts]
+
+    def judged(gopher: str, c4: str, fineweb: str, cleaned: list[str | None]) -> Judged:
+        rest = {"gopher_quality": gopher, "gopher_repetition": KEPT, "c4": c4, "fineweb": fineweb}
+        return Judged(reasons={name: [KEPT, why, KEPT] for name, why in rest.items()}, cleaned=cleaned)
+
+    monkeypatch.setattr(peers, "decisions", decide)
+    texts = ["one", "two\r\n\n" * 9, "three"]
+    ours = judged(KEPT, "min_sentences", KEPT, ["one", "two  two", "three"])
+    theirs = judged("min_words", KEPT, "max_dup_line_char_share", ["one", "two two", None])
+    differing = filtered_agreement.differing(ours, theirs)
+    assert differing == [("gopher_quality", 1), ("fineweb", 1), ("c4", 1)]
+    values = {name: np.array([0, 0.009, 0]) for name in ("dup_line_char_share", "n_words", "c4_sentences")}
+    whys = filtered_reasons.explain(texts, ours, values, theirs, differing)
+    assert whys == {
+        ("gopher_quality", 1): "CR and CRLF end a line",
+        ("fineweb", 1): filtered_reasons.DIVISOR,
+        ("c4", 1): filtered_reasons.SENTENCES,
+    }
+    assert filtered_agreement.counts("c4", ours, theirs) == ["c4", "66.67%", "2", "0", "0", "1", "0.0%"]
+    assert filtered_agreement.classes("c4", ours, theirs, whys) == [
+        ["c4", "min_sentences", KEPT, "1", filtered_reasons.SENTENCES]
+    ]
+
+
 def test_files_that_differ_from_the_peers_are_not_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(mds, "HASHES", ["sha1"])
     rows = token_rows(4, 2048)
@@ -73,6 +132,19 @@ def test_a_fork_has_a_peak_of_memory_of_its_own() -> None:
     assert len(held) == 20_000_000
     assert small.peak_bytes < 20e6
     assert 78e6 < large.peak_bytes < 110e6
+
+
+def test_processes_at_once() -> None:
+    cost = at_once([lambda: sum(range(2_000_000)), lambda: time.sleep(0.2)], 10)
+    assert cost.amount == 10
+    assert 0.2 < cost.wall_seconds < 2
+    assert 0.01 < cost.cpu_seconds < 2
+
+
+def test_what_processes_below_do_is_counted() -> None:
+    work = "import time\nwhile time.process_time() < 0.3: pass"
+    cost = below(lambda: subprocess.run([sys.executable, "-c", work], check=True, timeout=60))
+    assert 0.25 < cost.cpu_seconds < 2
 
 
 def test_a_fork_that_fails_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
@@ -111,4 +183,4 @@ def test_unknown_names_list_the_known_ones() -> None:
     command = [sys.executable, "-m", "bench", "lodaer"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert "there is no bench lodaer; there are loader, order, minhash, mds" in done.stderr
+    assert "there is no bench lodaer; there are loader, order, minhash, mds, filtered" in done.stderr
