@@ -18,9 +18,12 @@ from rich.console import Console
 
 from pipeline import alarms, manifest, plan, recipe_files, storage
 from pipeline.alarms import StageError
+from pipeline.deduped import clusters_table, published
 from pipeline.deduped import spark as deduped_stage
 from pipeline.deduped import specs as deduped_specs
+from pipeline.deduped.bands import shape
 from pipeline.deduped.batches import DedupParams
+from pipeline.deduped.delined import spark as delined_stage
 from pipeline.documents import spark as documents_stage
 from pipeline.documents.spark import DocumentsParams
 from pipeline.filtered import rules, waterfall_table
@@ -49,6 +52,7 @@ MADE_BY = {
     "signals": "filtered",
     "languages": "filtered",
     "compression": "filtered",
+    "delined": "deduped",
     "signatures": "deduped",
     "tokenizer": "tokenized",
 }
@@ -79,6 +83,7 @@ class Finished:
     plan: Plan
     documents: ByName
     filtered: ByName
+    delined: ByName
     deduped: ByName
     tokenized: Tokenized
 
@@ -176,9 +181,26 @@ class Flow:
         )
 
     @cached_property
+    def _delined(self) -> ByName:
+        """The filtered documents without the lines that many of a source have, where the recipe asks for it."""
+        lines = self._mix.dedup.lines
+        if lines is None:
+            return {}
+        found = {}
+        for name, dataset in self.filtered.items():
+            wanted = delined_stage.spec(dataset, lines.max_documents)
+            build = partial(delined_stage.build, filtered=dataset, wanted=wanted, root=self._root)
+            n_bytes = dataset.manifest.counts["kept_bytes"]
+            found[name] = self._ensure(wanted, n_bytes, partial(self._with_spark, build))
+        return found
+
+    def _with_spark(self, build: Callable[[SparkSession], Dataset]) -> Dataset:
+        return build(self.spark)
+
+    @cached_property
     def deduped(self) -> ByName:
         """The documents of each source without duplicates."""
-        inputs = self.filtered
+        inputs = self._delined or self.filtered
         alone = self._mix.dedup.scope == "within_source"
         groups = [{name: dataset} for name, dataset in inputs.items()] if alone else [inputs]
         found: ByName = {}
@@ -206,9 +228,17 @@ class Flow:
                     self._root,
                     earlier=earlier,
                 )
+            self._console.print(clusters_table.table(built))
             found |= dict(zip(group, built, strict=True))
         for dataset in found.values():
-            self._check(deduped_stage.alarms(dataset, self._mix.dedup.max_cluster, self._mix.dedup.max_source_loss))
+            dedup = self._mix.dedup
+            found_alarms = published.alarms(
+                dataset,
+                max_cluster=dedup.max_cluster,
+                max_source_loss=dedup.max_source_loss,
+                max_bucket=dedup.max_bucket,
+            )
+            self._check(found_alarms)
         return found
 
     @cached_property
@@ -241,6 +271,7 @@ class Flow:
             plan=made_plan,
             documents=self.documents,
             filtered=self.filtered,
+            delined=self._delined,
             deduped=self.deduped,
             tokenized=tokens,
         )
@@ -336,15 +367,19 @@ class Flow:
 
     def _dedup_params(self, names: Sequence[str]) -> DedupParams:
         dedup = self._mix.dedup
+        bands, rows = shape(dedup.threshold, dedup.bands, dedup.rows, dedup.num_perm)
         return DedupParams(
             threshold=dedup.threshold,
             ngram=dedup.ngram,
-            bands=dedup.bands,
-            rows=dedup.rows,
+            bands=bands,
+            rows=rows,
             scope=dedup.scope,
             exact=dedup.exact,
             verify=dedup.verify,
             priorities={name: self._mix.sources[name].priority for name in names},
+            url=dedup.url,
+            keep=dedup.keep.signal if dedup.keep else None,
+            keep_most=dedup.keep is None or dedup.keep.prefer == "most",
         )
 
     def _signatures(self, dataset: Dataset, params: DedupParams) -> Dataset:

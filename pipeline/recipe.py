@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pipeline import recipe_errors, strict_yaml
 from pipeline.documents.records import Format, ReadParams
 from pipeline.filtered import rules
+from pipeline.filtered.catalogue import SIGNALS
 from pipeline.filtered.language_codes import LANGUAGES
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -23,6 +24,7 @@ MAX_AMOUNT = 10**18
 MAX_SEQUENCE_LENGTH = 2**24
 MAX_PRIORITY = 2**31 - 1
 ALARMS = ("max_quarantined", "max_rejected", "max_cluster", "max_source_loss")
+MIX_ALARMS = ("max_bucket",)
 NUMBER = r"[0-9][0-9_]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?"  # more digits of an exponent would fill the memory
 
 
@@ -110,6 +112,12 @@ def _language(value: str) -> str:
     return value
 
 
+def _signal(value: str) -> str:
+    if value not in SIGNALS:
+        raise ValueError(f"is not a signal; known are {', '.join(SIGNALS)}")
+    return value
+
+
 def _action(value: object) -> object:
     if value == "passage":
         raise ValueError("cutting passages is not done yet by this version; take document, or leave it out")
@@ -190,19 +198,45 @@ class Source(Model):
         return self
 
 
+class Keep(Model):
+    """Of duplicates of one priority those stay that have the most, or the least, of a signal."""
+
+    signal: Annotated[str, AfterValidator(_signal)]
+    prefer: Literal["most", "least"] = "most"
+
+
+class RepeatedLines(Model):
+    """Lines that stand in more than `max_documents` documents of a source are cut out of all of them."""
+
+    max_documents: Annotated[int, Field(ge=1)]
+
+
 class Dedup(Model):
-    """Deduplication: MinHash over word n-grams, `bands` x `rows` permutations, edges at Jaccard ≥ `threshold`."""
+    """Deduplication: MinHash over word n-grams, `bands` x `rows` permutations, edges at Jaccard ≥ `threshold`.
+
+    With `num_perm` instead of bands and rows, these are chosen for the threshold (`deduped.bands.shape`)."""
 
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
     ngram: Annotated[int, Field(ge=1, le=64)] = 5
-    bands: Annotated[int, Field(ge=1, le=256)] = 14
-    rows: Annotated[int, Field(ge=1, le=64)] = 8
+    bands: Annotated[int, Field(ge=1, le=256)] | None = None
+    rows: Annotated[int, Field(ge=1, le=64)] | None = None
+    num_perm: Annotated[int, Field(ge=1, le=1024)] | None = None
     scope: Literal["global", "within_source"] = "global"
     exact: bool = True
     verify: Literal["signature", "exact"] = "signature"
+    url: bool = False
+    lines: RepeatedLines | None = None
+    keep: Keep | None = None
     against: Annotated[tuple[Text, ...], FromList] = ()
     max_cluster: Amount = 100_000
     max_source_loss: Share = 0.9
+    max_bucket: Amount = 100_000
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> "Dedup":
+        if self.num_perm is not None and (self.bands is not None or self.rows is not None):
+            raise ValueError("num_perm chooses bands and rows for the threshold; give either it or them")
+        return self
 
     @model_validator(mode="after")
     def _against_signatures(self) -> "Dedup":
@@ -326,7 +360,7 @@ class Mix(Model):
 
     @model_validator(mode="after")
     def _alarms_exist(self) -> "Mix":
-        known = [f"{alarm}:{source}" for source in self.sources for alarm in ALARMS]
+        known = [*(f"{alarm}:{source}" for source in self.sources for alarm in ALARMS), *MIX_ALARMS]
         if unknown := [name for name in self.acknowledge if name not in known]:
             raise ValueError(f"acknowledge = {unknown[0]}: there is no such alarm; known are {', '.join(known)}")
         return self

@@ -55,6 +55,7 @@ def stages(finished: Finished) -> Table:
         )
         for stage, dataset, gone in (
             ("filtered", finished.filtered[name], "rejected"),
+            *([("delined", finished.delined[name], "rejected")] if finished.delined else []),
             ("deduped", finished.deduped[name], "removed"),
         ):
             counts = dataset.manifest.counts
@@ -136,6 +137,7 @@ def _places(finished: Finished) -> str:
     for stage, found in (
         ("documents", finished.documents),
         ("filtered", finished.filtered),
+        ("delined", finished.delined),
         ("deduped", finished.deduped),
     ):
         lines.extend(f"{stage:<9} {dataset.url}" for dataset in found.values())

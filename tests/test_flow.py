@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from tokenizers import Tokenizer
 
-from pipeline import manifest, plan, report, session
+from pipeline import cli, manifest, plan, report, session
 from pipeline.alarms import StageError
 from pipeline.flow import STAGES, Finished, Flow
 from pipeline.loader import StreamingLoader
@@ -361,3 +361,28 @@ def test_languages_taken_down_and_contaminated_documents_stay_out(
     monkey = make_recipe(raw, decontaminate=f"{{sets: {{apples: {{root: {tmp_path}, files: [items.jsonl]}}}}}}")
     with pytest.raises(StageError, match=r"decontaminate\.sets\.apples: record 0 of .* cannot be read: missing_text"):
         _ = flow_of(monkey, tmp_path / "root", None).filtered
+
+
+def test_lines_urls_and_a_signal_decide_what_deduplication_keeps(
+    raw: Path, tmp_path: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    menu = "Home | About | Imprint\n"
+    texts = [menu + text_of(number) for number in range(30)] + [text_of(30), menu + text_of(31, 60), text_of(31)]
+    urls = [f"https://x.org/{number}" for number in range(31)] + ["https://www.x.org/31/", "http://x.org/31?utm_id=1"]
+    lines = [json.dumps({"text": text, "url": url}) for text, url in zip(texts, urls, strict=True)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    sources = f"\n  web: {{root: {tmp_path}, files: [a.jsonl], url_field: url, weight: 1}}"
+    dedup = "{url: true, lines: {max_documents: 6}, keep: {signal: n_words, prefer: least}, num_perm: 112}"
+    flow = flow_of(make_recipe(raw, sources=sources, dedup=dedup), tmp_path / "root", spark)
+    flow._console = Console(width=150)
+    kept = flow.deduped["web"]
+    rows = rows_of(kept, "deduped")
+    assert sorted(row["text"] for row in rows) == sorted([*map(text_of, range(31)), text_of(31, 60)])
+    assert kept.manifest.counts["removed"] == {"url": 1}
+    assert (kept.manifest.parameters["bands"], kept.manifest.parameters["rows"]) == (9, 12)
+    printed = capsys.readouterr().out
+    assert "deduped: removed documents, by the source of the one that stays" in printed
+    assert cli.main(["duplicates", kept.url]) == 0
+    assert "2 documents" in capsys.readouterr().out
+    again = flow_of(make_recipe(raw, sources=sources, dedup=dedup), tmp_path / "root", None).deduped["web"]
+    assert again.manifest == kept.manifest

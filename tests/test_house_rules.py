@@ -20,6 +20,7 @@ MADE_BY = {
     "signals": "filtered",
     "languages": "filtered",
     "compression": "filtered",
+    "delined": "deduped",
     "signatures": "deduped",
     "steps": "deduped",
 }

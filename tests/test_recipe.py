@@ -55,7 +55,7 @@ def test_defaults() -> None:
     assert (code.max_passes, code.max_document_bytes, code.max_rejected, code.rules) == (4, 100_000_000, 0.95, ())
     assert code.read == ReadParams(format=Format.JSONL)
     dedup = mix.dedup
-    assert (dedup.threshold, dedup.ngram, dedup.bands, dedup.rows, dedup.scope) == (0.8, 5, 14, 8, "global")
+    assert (dedup.threshold, dedup.ngram, dedup.bands, dedup.rows, dedup.scope) == (0.8, 5, None, None, "global")
     assert (dedup.exact, dedup.verify, dedup.max_cluster, dedup.max_source_loss) == (True, "signature", 100_000, 0.9)
 
 

@@ -1,14 +1,20 @@
-"""filtered → deduped: exact and near duplicates found, one of each kept, and every removal on record.
+"""filtered → deduped: exact, same-URL and near duplicates found, one of each kept, and every removal on record.
 
 The pure modules, in the order of the flow::
 
     normal        texts → normal forms → exact hashes (xxh3-128)
     shingles      normal forms → words → hashes of word n-grams; the exact Jaccard similarity of two texts
     minhash       shingle hashes → signatures → band hashes; the similarity estimated from two signatures
+    bands         bands and rows for a threshold; how probable a comparison is
     pairs         band buckets → candidate pairs, linear in the bucket
     components    verified pairs (edges) → connected components, in memory
+    urls          canonical forms of URLs, for documents that were fetched twice
+    lines         the lines of texts, and cutting out those that many documents have
     batches       all of these over Arrow batches: what one task does
-    specs         what the datasets are made of
+    kept          what one task writes at the end
+    clusters      similarities and the largest clusters, for the report
+    published     counts, report and alarms of a deduped dataset
+    inputs, specs what is compared, and what the datasets are made of
     against       deduped datasets of earlier runs, whose documents stand above all new ones
 
 and Spark's part, the glue::
@@ -16,7 +22,8 @@ and Spark's part, the glue::
     steps         tables that one step leaves to the next
     compared      signatures → candidate pairs → their similarities
     stars         edges → connected components, where no driver holds them
-    spark         the whole, and which document of a component stays: by source priority, length, doc_id
+    delined       filtered documents without the lines that many of a source have; a dataset of its own
+    spark         the whole, and which document of a component stays: by source priority, a signal, length, doc_id
 
 Near duplicates as in Broder, "On the resemblance and containment of documents" (1997), banded as in Leskovec,
 Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4. Default: 14 bands of 8 rows over 5-word shingles, as

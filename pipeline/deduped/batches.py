@@ -1,11 +1,10 @@
-"""What one task of deduplication does with its rows: measure, cut into bands, pair, compare, write. No Spark in here.
+"""What one task of deduplication does with its rows: measure, cut into bands, pair, compare. No Spark in here.
 
 A *vertex* is what is compared: the exact group of a document (equal normal form), so that a million copies of a text
 are one vertex; or, with `exact: false`, the document, whose copies are then near duplicates like others. It is two
 int64, the big-endian halves of a 128-bit hash, and vertices are ordered by them.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import schema
-from pipeline.deduped import minhash, normal, shingles
+from pipeline.deduped import minhash, normal, shingles, urls
 from pipeline.deduped.components import components
 from pipeline.deduped.pairs import candidate_pairs
 from pipeline.tables.sink import Sink, read_batches
@@ -27,7 +25,9 @@ Int64s = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class DedupParams:
-    """How documents are compared and which one stays. `priorities`: source → number, smaller ones survive."""
+    """How documents are compared and which one stays. `priorities`: source → number, smaller ones survive; of one
+    priority those with the most (`keep_most`) or the least of the signal `keep`. `url`: whether documents of one URL
+    are duplicates."""
 
     threshold: float
     ngram: int
@@ -37,6 +37,9 @@ class DedupParams:
     exact: bool
     verify: str
     priorities: Mapping[str, int]
+    url: bool = False
+    keep: str | None = None
+    keep_most: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +158,8 @@ def bands_of(params: DedupParams, file: SignatureFile) -> Iterator[pa.RecordBatc
 
 def pairs_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Candidate pairs of vertices (a_hi, a_lo, b_hi, b_lo) of whole buckets, but those of two vertices that have a
-    document of an earlier dataset each."""
+    document of an earlier dataset each; their `bucket_size` is 0. And one row for the largest of the buckets: its
+    number of vertices, and the smallest of them at both ends."""
     found = [batch for batch in batches if batch.num_rows]
     if not found:
         return
@@ -171,8 +175,51 @@ def pairs_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     bucket, affinity, number = _with_new(bucket[first], affinity[first], number[first], earlier)
     a, b = candidate_pairs(bucket.view(np.uint64), number, affinity.view(np.uint64)).T
     wanted = ~(earlier[a] & earlier[b])
-    a, b = a[wanted], b[wanted]
-    yield pa.record_batch({"a_hi": hi[a], "a_lo": lo[a], "b_hi": hi[b], "b_lo": lo[b]})
+    largest, size = _largest(bucket, number)
+    a, b = np.append(a[wanted], largest), np.append(b[wanted], largest)
+    sizes = np.zeros(len(a), np.int64)
+    sizes[len(a) - len(largest) :] = size
+    yield pa.record_batch({"a_hi": hi[a], "a_lo": lo[a], "b_hi": hi[b], "b_lo": lo[b], "bucket_size": sizes})
+
+
+def _largest(bucket: Int64s, number: Int64s) -> tuple[Int64s, Int64s]:
+    """The smallest vertex of the largest bucket (of rows sorted by both), and its size; nothing without rows."""
+    starts = np.flatnonzero(np.concatenate(([True], np.diff(bucket) != 0)))[: len(bucket)]
+    sizes = np.diff(np.append(starts, len(bucket)))
+    most = np.flatnonzero(sizes == sizes.max(initial=0))[:1]
+    return number[starts[most]], sizes[most]
+
+
+def write_pairs(batch: pa.RecordBatch, sink: Sink) -> None:
+    """Write what `pairs_of` gives; the largest bucket goes into the task's notes: [size, hi, lo]."""
+    is_pair = pc.equal(batch.column("bucket_size"), 0)
+    for row in batch.filter(pc.invert(is_pair)).to_pylist():
+        sink.notes = {
+            "bucket": max(sink.notes.get("bucket", [0, 0, 0]), [row["bucket_size"], row["a_hi"], row["a_lo"]])
+        }
+    sink.write("pairs", batch.filter(is_pair).drop_columns(["bucket_size"]))
+
+
+def urls_of(task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
+    """(doc_id, url_hi, url_lo): the halves of the hash of each document's canonical URL, of those that have one."""
+    _, url = task
+    for rows in read_batches(url, ["doc_id", "url"]):
+        hashes = urls.hashes(rows.column("url"))
+        halves = _halves(hashes.drop_null())
+        yield pa.record_batch(
+            {
+                "doc_id": rows.column("doc_id").filter(hashes.is_valid()),
+                "url_hi": halves[:, 0].copy(),
+                "url_lo": halves[:, 1].copy(),
+            }
+        )
+
+
+def quality_of(signal: str, task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
+    """(doc_id, quality): a signal of each document."""
+    _, url = task
+    for rows in read_batches(url, ["doc_id", signal]):
+        yield pa.record_batch({"doc_id": rows.column("doc_id"), "quality": rows.column(signal).cast(pa.float64())})
 
 
 def _with_new(
@@ -247,55 +294,3 @@ def labels_of(edges: pa.Table) -> pa.Table:
     number, hi, lo = numbered(*ends)
     vertices, labels = components(number.reshape(2, -1).T.copy())
     return pa.table({"hi": hi[vertices], "lo": lo[vertices], "label_hi": hi[labels], "label_lo": lo[labels]})
-
-
-def write_file(
-    urls: list[str], sources: list[str], partition: int, batches: Iterator[pa.RecordBatch], sink: Sink
-) -> None:
-    """Write the kept and the removed documents of urls[partition], a file of filtered documents. `batches`: what was
-    decided of those that belong to clusters of two or more; rows without a doc_id mean nothing."""
-    decided = {row["doc_id"]: row for batch in batches for row in batch.to_pylist()}
-    for rows in read_batches(urls[partition]):
-        doc_ids = rows.column("doc_id").to_pylist()
-        sizes = np.array([decided[i]["cluster_size"] if i in decided else 1 for i in doc_ids], np.int64)
-        gone = np.array([i in decided and _goes(decided[i]) for i in doc_ids], bool)
-        n_bytes = rows.column("n_bytes").to_numpy()
-        sink.count("kept_documents", int((~gone).sum()))
-        sink.count("kept_bytes", int(n_bytes[~gone].sum()))
-        for size, n in Counter(sizes[~gone].tolist()).items():
-            sink.count(f"cluster:{size}", n)
-        kept = rows.append_column("cluster_size", pa.array(sizes)).filter(pa.array(~gone))
-        sink.write("deduped", kept.select(schema.arrow(STAGE, "deduped").names))
-        _remove(sink, rows, n_bytes, [decided[doc_ids[i]] for i in np.flatnonzero(gone)], gone, sources)
-
-
-def _goes(decision: Mapping[str, Any]) -> bool:
-    """Whether another document stays in its place; one of an earlier dataset may have its very doc_id."""
-    return bool(decision["earlier"] or decision["kept_doc_id"] != decision["doc_id"])
-
-
-def _remove(
-    sink: Sink,
-    rows: pa.RecordBatch,
-    n_bytes: Int64s,
-    decisions: list[dict[str, Any]],
-    gone: npt.NDArray[np.bool_],
-    sources: list[str],
-) -> None:
-    for decision, size in zip(decisions, n_bytes[gone].tolist(), strict=True):
-        sink.count(f"removed:{decision['kind']}:{sources[decision['kept_src']]}")
-        sink.count(f"removed_bytes:{decision['kind']}", size)
-        if decision["earlier"]:
-            sink.count(f"against_cluster:{decision['cluster_size']}")
-    sink.write(
-        "removed",
-        {
-            "doc_id": [decision["doc_id"] for decision in decisions],
-            "source": rows.column("source").filter(pa.array(gone)),
-            "n_bytes": n_bytes[gone],
-            "kept_doc_id": [decision["kept_doc_id"] for decision in decisions],
-            "kept_source": [sources[decision["kept_src"]] for decision in decisions],
-            "kind": [decision["kind"] for decision in decisions],
-            "similarity": [decision["similarity"] for decision in decisions],
-        },
-    )

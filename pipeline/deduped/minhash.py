@@ -67,13 +67,6 @@ def band_hashes(signatures: npt.NDArray[np.uint32], *, bands: int, rows: int) ->
     return hashes
 
 
-def candidate_probability(similarity: npt.ArrayLike, *, bands: int, rows: int) -> npt.NDArray[np.float64]:
-    """How probable it is that texts of this Jaccard similarity share a band: 1 - (1 - sʳ)ᵇ (Leskovec, Rajaraman and
-    Ullman, section 3.4.2), in the shape of `similarity`."""
-    shared_band = np.asarray(similarity, dtype=np.float64) ** rows
-    return np.asarray(1 - (1 - shared_band) ** bands)
-
-
 def estimate(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
     """The Jaccard similarity that pairs of signatures (uint32 [n, num_perm] each) show: the share of equal numbers,
     float64 [n]. Its standard error is √(s(1 - s) / num_perm), 0.04 for s = 0.8 and 112 numbers."""

@@ -5,38 +5,52 @@ signatures and ids are moved. The flow, from top to bottom: bands → candidate 
 decisions → similarities → files. What the steps leave to each other lies below the attempt until its end.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that everybody gives it
 
 from pipeline import manifest, storage
-from pipeline.alarms import Alarm, check_balance
-from pipeline.deduped import minhash
 from pipeline.deduped.against import Earlier
-from pipeline.deduped.batches import STAGE, DedupParams, labels_of, measure, write_file
+from pipeline.deduped.batches import STAGE, DedupParams, labels_of, measure, write_pairs
 from pipeline.deduped.compared.spark import (
     PAIR,
     VERTEX,
-    Inputs,
     candidates,
     check_earlier,
     check_unique,
     compared,
     documents,
+    payloads,
+    same_urls,
 )
+from pipeline.deduped.inputs import Inputs
+from pipeline.deduped.kept import write_file
+from pipeline.deduped.published import excerpt, publish
 from pipeline.deduped.stars.spark import star_labels
 from pipeline.deduped.steps.spark import Step, Steps, collected
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
+from pipeline.tables.sink import read_batches
 from pipeline.versions import made
 
 MAX_EDGES = 10_000_000  # that the driver unites: 200 bytes each at the peak (measured with 5 million), so 2 GB
-SIMILARITIES = (0.5, 0.6, 0.7, 0.8, 0.9)  # for which the report says how probable a comparison is
+SHOWN_BUCKET = 1000  # vertices: of the largest bucket, if it has so many, the report shows a document
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decided:
+    """The decisions, the payloads of all vertices that are compared, and the largest bucket: vertices, and the halves
+    of one of them."""
+
+    step: Step
+    spoken: Step
+    largest_bucket: list[int]
 
 
 def build_signatures(spark: SparkSession, filtered: Dataset, wanted: Spec, root: str) -> Dataset:
@@ -86,63 +100,44 @@ def build(
     try:
         check_unique(spark, inputs)
         check_earlier(spark, inputs)
-        decisions = _decided(steps, inputs, params, max_edges)
-        receipts = _written(_by_file(_similar(steps, inputs, decisions, params), inputs), inputs, attempt_urls)
+        decided = _decided(steps, inputs, params, max_edges)
+        receipts = _written(_by_file(_similar(steps, decided, params), inputs), inputs, attempt_urls)
+        bucket = _largest_bucket(spark, inputs, params, decided.largest_bucket)
     finally:
         steps.remove()
     sources = [number for number, _ in inputs.text_urls()]
     return [
-        _publish(root, wanted, attempt, [r for r in receipts if sources[r.task] == number], inputs, number)
+        publish(root, wanted, attempt, [r for r in receipts if sources[r.task] == number], inputs, number, bucket)
         for number, wanted in enumerate(specs)
     ]
 
 
-def alarms(dataset: Dataset, max_cluster: int, max_source_loss: float) -> list[Alarm]:
-    """A source that lost more than a share, a cluster larger than a limit."""
-    counts, source = dataset.manifest.counts, dataset.manifest.source
-    found = []
-    against = {name: of["exact"] + of["near"] for name, of in dataset.manifest.report.get("against", {}).items()}
-    loss = (counts["documents"] - counts["kept_documents"]) / max(1, counts["documents"])
-    if loss > max_source_loss:
-        found.append(
-            Alarm(
-                name=f"max_source_loss:{source}",
-                message=f"source {source} loses {loss:.1%} of {counts['documents']} documents to deduplication, "
-                f"max_source_loss is {max_source_loss:.1%} ({counts['removed']}"
-                + (f", of these for documents of dedup.against: {against})" if against else ")"),
-            )
-        )
-    largest = max((int(size) for size in dataset.manifest.report["cluster_sizes"]), default=1)
-    largest_against = max((int(size) for size in dataset.manifest.report.get("against_cluster_sizes", {})), default=1)
-    if max(largest, largest_against) > max_cluster:
-        stands = f"source {source}" if largest > max_cluster else f"dedup.against, with some of source {source},"
-        found.append(
-            Alarm(
-                name=f"max_cluster:{source}",
-                message=f"a document of {stands} stands for a cluster of "
-                f"{largest if largest > max_cluster else largest_against} documents, max_cluster is {max_cluster}; "
-                f"look at the removed ones in {dataset.url}",
-            )
-        )
-    return found
-
-
-def _decided(steps: Steps, inputs: Inputs, params: DedupParams, max_edges: int) -> Step:
-    """A row for each document of the sources in a cluster: candidates, edges, components, and of each component the
-    one to keep."""
+def _decided(steps: Steps, inputs: Inputs, params: DedupParams, max_edges: int) -> _Decided:
+    """Candidates, edges, components, and of each component the document to keep."""
     spark = steps.spark
-    pairs = steps.write("candidates", "pairs", candidates(spark, inputs, params))
-    measured = compared(spark, inputs, steps.read(pairs), params)
-    edges = steps.write("edges", "pairs", measured.filter(F.col("similarity") >= params.threshold).drop("similarity"))
+    pairs = steps.write("candidates", "pairs", candidates(spark, inputs, params), write_pairs)
+    linked = [steps.read(pairs)]
+    if params.url:
+        linked.append(steps.read(steps.write("urls", "pairs", same_urls(spark, inputs, params))))
+    every = reduce(DataFrame.union, linked)
+    spoken = steps.write("payloads", "payloads", payloads(spark, inputs, every, params))
+    measured = compared(steps.read(spoken), linked[0], params)
+    near = measured.filter(F.col("similarity") >= params.threshold).drop("similarity")
+    edges = steps.write("edges", "pairs", reduce(DataFrame.union, [near, *linked[1:]]))
     if edges.n_rows > max_edges:
         labels = star_labels(steps, edges)
     else:
         labels = steps.read(steps.put("labels", "labels", labels_of(collected(edges))))
-    decisions = _decisions(documents(spark, inputs, params), labels).filter(F.col("src") < len(inputs.filtered))
-    return steps.write("decisions", "decisions", decisions)
+    decisions = _decisions(documents(spark, inputs, params), labels, params)
+    decisions = decisions.filter(F.col("src") < len(inputs.filtered))
+    return _Decided(
+        step=steps.write("decisions", "decisions", decisions),
+        spoken=spoken,
+        largest_bucket=max((list(note["bucket"]) for note in pairs.notes if note), default=[0, 0, 0]),
+    )
 
 
-def _decisions(every: DataFrame, labels: DataFrame) -> DataFrame:
+def _decisions(every: DataFrame, labels: DataFrame, params: DedupParams) -> DataFrame:
     """Documents of clusters of two or more with the cluster's size and the document that is kept."""
     labelled = every.join(labels.hint("merge"), VERTEX, "left").select(
         "*",
@@ -150,30 +145,38 @@ def _decisions(every: DataFrame, labels: DataFrame) -> DataFrame:
         F.coalesce("label_lo", "lo").alias("group_lo"),
     )
     group = Window.partitionBy("group_hi", "group_lo")
-    best = group.orderBy("priority", F.desc("n_bytes"), "doc_id", "src")  # earlier datasets may share documents
+    quality = [] if params.keep is None else [(F.desc if params.keep_most else F.asc)("quality")]
+    # Earlier datasets may share documents, so doc_id alone would not do.
+    best = group.orderBy("priority", *quality, F.desc("n_bytes"), "doc_id", "src")
+    same_url = (
+        (F.col("url_hi") == F.first("url_hi").over(best)) & (F.col("url_lo") == F.first("url_lo").over(best))
+        if params.url
+        else F.lit(False)
+    )
     return labelled.select(
         "doc_id",
         "src",
         "file",
         *VERTEX,
         F.count("*").over(group).alias("cluster_size"),
+        F.coalesce(same_url, F.lit(False)).alias("same_url"),
         *[F.first(name).over(best).alias(f"kept_{name}") for name in ("doc_id", "src", *VERTEX)],
     ).filter(F.col("cluster_size") > 1)
 
 
-def _similar(steps: Steps, inputs: Inputs, decided: Step, params: DedupParams) -> DataFrame:
+def _similar(steps: Steps, decided: _Decided, params: DedupParams) -> DataFrame:
     """The decisions with `kind`, and the `similarity` of each document to the kept one; 1 for an exact copy."""
-    decisions = steps.read(decided)
+    decisions = steps.read(decided.step)
     kept = [f"kept_{half}" for half in VERTEX]
     exact = (F.col("hi") == F.col("kept_hi")) & (F.col("lo") == F.col("kept_lo"))
     names = dict(zip([*VERTEX, *kept], PAIR, strict=True))
     apart = decisions.filter(~exact).select(*[F.col(name).alias(end) for name, end in names.items()]).distinct()
-    measured = compared(steps.spark, inputs, apart, params).withColumnsRenamed(
+    measured = compared(steps.read(decided.spoken), apart, params).withColumnsRenamed(
         {end: name for name, end in names.items()}
     )
     return decisions.join(measured.hint("merge"), list(names), "left").select(
         *[decisions[name] for name in decisions.columns],
-        F.when(exact, "exact").otherwise("near").alias("kind"),
+        F.when(exact, "exact").when(F.col("same_url"), "url").otherwise("near").alias("kind"),
         F.when(exact, 1.0).otherwise(F.col("similarity")).alias("similarity"),
     )
 
@@ -210,64 +213,18 @@ def _written(decisions: DataFrame, inputs: Inputs, attempt_urls: Sequence[str]) 
     )
 
 
-def _publish(
-    root: str, wanted: Spec, attempt: str, receipts: Sequence[tables.Receipt], inputs: Inputs, number: int
-) -> Dataset:
-    """Publish the documents of source `number`."""
-    counts = tables.all_counts(receipts)
-    removed: Counter[str] = Counter()
-    by_source: dict[str, dict[str, int]] = {"exact": {}, "near": {}}
-    for name, n in sorted(counts.items()):
-        if name.startswith("removed:"):
-            _, kind, kept_source = name.split(":")
-            removed[kind] += n
-            by_source[kind][kept_source] = n
-    before = inputs.filtered[number].manifest.counts
-    totals = {
-        "documents": before["kept_documents"],
-        "bytes": before["kept_bytes"],
-        "kept_documents": counts["kept_documents"],
-        "kept_bytes": counts["kept_bytes"],
-        "removed": dict(removed),
-        "removed_bytes": {kind: counts[f"removed_bytes:{kind}"] for kind in removed},
-    }
-    name = f"deduped {wanted.source}"
-    check_balance(name, "documents", totals["documents"], totals["kept_documents"], totals["removed"])
-    check_balance(name, "bytes", totals["bytes"], totals["kept_bytes"], totals["removed_bytes"])
-    report = {
-        "removed_by_kept_source": by_source,
-        "cluster_sizes": _sizes(counts, "cluster:"),
-        "candidate_probability": _probabilities(wanted.parameters),
-    }
-    if inputs.earlier:
-        report |= {"against": _against(inputs, by_source), "against_cluster_sizes": _sizes(counts, "against_cluster:")}
-    return manifest.publish(
-        root, wanted, attempt=attempt, files=tables.all_files(receipts), counts=totals, report=report, made=made()
-    )
-
-
-def _sizes(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
-    """Counts by cluster size: of kept documents that stand for such a cluster, or (`against_cluster:`) of removed ones
-    in a cluster that an earlier document stands for."""
-    sizes = {int(name.removeprefix(prefix)): n for name, n in counts.items() if name.startswith(prefix)}
-    return {str(size): sizes[size] for size in sorted(sizes)}
-
-
-def _against(inputs: Inputs, removed: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:
-    """For each earlier dataset, under the name that stands in `kept_source`: which one it is, how many documents were
-    compared with, and how many went because of them."""
-    names = inputs.names[len(inputs.filtered) :]
-    return {
-        name: {
-            "fingerprint": dataset.fingerprint,
-            "documents": dataset.n_documents,
-            **{kind: of_kind.get(name, 0) for kind, of_kind in removed.items()},
-        }
-        for name, dataset in zip(names, inputs.earlier, strict=True)
-    }
-
-
-def _probabilities(parameters: Mapping[str, Any]) -> dict[str, float]:
-    """How probable it is that texts of a similarity are compared, to 6 digits, by similarity."""
-    found = minhash.candidate_probability(SIMILARITIES, bands=parameters["bands"], rows=parameters["rows"])
-    return {f"{s:.1f}": round(p, 6) for s, p in zip(SIMILARITIES, found.tolist(), strict=True)}
+def _largest_bucket(spark: SparkSession, inputs: Inputs, params: DedupParams, bucket: Sequence[int]) -> dict[str, Any]:
+    """The largest bucket for the report: its `vertices`, and of a large one the `doc_id` of a document and an
+    `excerpt` of it (null for one of an earlier dataset, whose texts are not read)."""
+    size, hi, lo = bucket
+    if size < SHOWN_BUCKET:
+        return {"vertices": size}
+    own = documents(spark, inputs, params).filter((F.col("hi") == hi) & (F.col("lo") == lo))
+    first = own.orderBy("src", "doc_id").select("doc_id", "src", "file").limit(1).toArrow().to_pylist()[0]
+    found = {"vertices": size, "doc_id": first["doc_id"].hex(), "excerpt": None}
+    if first["src"] < len(inputs.filtered):
+        url = inputs.filtered[first["src"]].urls("filtered")[first["file"]]
+        for rows in read_batches(url, ["doc_id", "text"]):
+            for text in rows.filter(pc.equal(rows.column("doc_id"), first["doc_id"])).column("text").to_pylist():
+                found["excerpt"] = excerpt(text)
+    return found

@@ -21,8 +21,7 @@ def table(dataset: Dataset) -> RenderableType:
         f"filtered {dataset.manifest.source}: {counts['kept_documents']:,} of {counts['documents']:,} documents kept, "
         f"{_megabytes(counts['kept_bytes'])} of {_megabytes(counts['bytes'])} MB"
     )
-    found = Table(title=title, title_justify="left", caption=_caption(dataset, len(report["rules"]) - len(rows)))
-    found.caption_justify = "left"
+    found = Table()
     found.add_column("reason")
     for name in ("limit", "hits", "only this", "rejected", "MB", *(f"{move:+.0%}" for move in MOVES)):
         found.add_column(name, justify="right", no_wrap=True)
@@ -38,14 +37,15 @@ def table(dataset: Dataset) -> RenderableType:
             _most(row, report["overlap"].get(row["reason"], {})),
         )
     changed = [change for change in report["changes"] if change["spans"]]
-    return Group(found, _changes(changed)) if changed else found
+    caption = _caption(dataset, len(report["rules"]) - len(rows))
+    return Group(title, found, *([_changes(changed)] if changed else []), caption)
 
 
 def overlap(dataset: Dataset) -> RenderableType:
     """The documents that two reasons hit, for all pairs."""
     report = dataset.manifest.report
     rows = [row for row in report["rules"] if row["hits"]]
-    found = Table(title="documents that both hit", title_justify="left")
+    found = Table()
     found.add_column("")
     found.add_column("reason")
     for number in range(1, len(rows) + 1):
@@ -54,7 +54,7 @@ def overlap(dataset: Dataset) -> RenderableType:
         others = report["overlap"].get(row["reason"], {})
         cells = [row["hits"] if other is row else others.get(other["reason"], 0) for other in rows]
         found.add_row(str(number), row["reason"], *(f"{n:,}" if n else "" for n in cells))
-    return found
+    return Group("documents that both hit", found)
 
 
 def shown(dataset: Dataset, reason: str | None, most: int) -> list[RenderableType]:
@@ -80,15 +80,15 @@ def _panel(example: Mapping[str, Any]) -> Panel:
     )  # fmt: skip
 
 
-def _changes(changed: Sequence[Mapping[str, Any]]) -> Table:
-    found = Table(title="changed in kept texts", title_justify="left")
+def _changes(changed: Sequence[Mapping[str, Any]]) -> RenderableType:
+    found = Table()
     found.add_column("reason")
     for name in ("documents", "pieces", "bytes removed", "bytes written"):
         found.add_column(name, justify="right")
     for row in changed:
         numbers = (row[name] for name in ("documents", "spans", "removed_bytes", "written_bytes"))
         found.add_row(row["reason"], *(f"{n:,}" for n in numbers))
-    return found
+    return Group("changed in kept texts", found)
 
 
 def _caption(dataset: Dataset, n_silent: int) -> str:

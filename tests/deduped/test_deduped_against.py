@@ -21,7 +21,9 @@ from pipeline.deduped import against, minhash, normal, specs
 from pipeline.deduped import spark as deduped
 from pipeline.deduped.against import Earlier
 from pipeline.deduped.batches import DedupParams
-from pipeline.deduped.compared.spark import Inputs, check_earlier
+from pipeline.deduped.compared.spark import check_earlier
+from pipeline.deduped.inputs import Inputs
+from pipeline.deduped.published import alarms
 from pipeline.flow import STAGES, Flow
 from pipeline.manifest import Dataset, Spec
 from tests.corpus import make_raw, make_recipe, near, text_of
@@ -148,7 +150,7 @@ def test_what_earlier_datasets_kept_stays_and_its_copies_go(
             label: {
                 "fingerprint": of.fingerprint,
                 "documents": of.n_documents,
-                **{kind: sum(row[1:3] == (label, kind) for row in own) for kind in ("exact", "near")},
+                **{kind: sum(row[1:3] == (label, kind) for row in own) for kind in ("exact", "url", "near")},
             }
             for label, of in zip(names, earlier, strict=True)
         }
@@ -184,11 +186,12 @@ def test_datasets_that_hold_the_same_documents_and_large_clusters(spark: SparkSe
     assert report["cluster_sizes"] == {"1": 1}
     assert report["against_cluster_sizes"] == {"3": 1, "6": 5}
     assert built["none"].manifest.report["against_cluster_sizes"] == {}
-    found = [alarm for dataset in built.values() for alarm in deduped.alarms(dataset, 5, 0.8)]
+    limits = {"max_cluster": 5, "max_bucket": 99}
+    found = [alarm for dataset in built.values() for alarm in alarms(dataset, max_source_loss=0.8, **limits)]
     assert [alarm.name for alarm in found] == ["max_source_loss:new", "max_cluster:new"]
     assert "of these for documents of dedup.against: {'old@" in found[0].message
     assert "a document of dedup.against, with some of source new, stands for a cluster of 6" in found[1].message
-    assert not deduped.alarms(built["new"], 6, 0.9)
+    assert not alarms(built["new"], max_cluster=6, max_source_loss=0.9, max_bucket=99)
 
 
 def test_a_dataset_and_signatures_that_do_not_fit_are_refused(spark: SparkSession, tmp_path: Path) -> None:
@@ -291,7 +294,11 @@ def test_a_new_crawl_through_the_flow(tmp_path: Path, spark: SparkSession, monke
     crawl = f'\n  crawl: {{root: "{tmp_path}/crawl", files: ["*"], format: parquet, weight: 1}}'
     [new] = flow_of("new", spark, f'{{against: ["{old.url}"]}}', crawl).deduped.values()
     assert new.manifest.counts["removed"] == {"exact": 2, "near": 1}
-    assert new.manifest.report["removed_by_kept_source"] == {"exact": {"crawl": 1, "notes": 1}, "near": {"notes": 1}}
+    assert new.manifest.report["removed_by_kept_source"] == {
+        "exact": {"crawl": 1, "notes": 1},
+        "url": {},
+        "near": {"notes": 1},
+    }
 
     monkeypatch.setattr(session, "start", lambda *_, **__: pytest.fail("Spark was started"))
     moved = tmp_path / "moved"

@@ -1,13 +1,15 @@
 from collections.abc import Collection, Sequence
 from itertools import combinations
+from pathlib import Path
 from random import Random
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.deduped.batches import doc_id_of, estimated, labels_of, pairs_of
+from pipeline.deduped.batches import doc_id_of, estimated, labels_of, pairs_of, write_pairs
 from pipeline.deduped.pairs import ALL_PAIRS
+from pipeline.tables.sink import Sink
 
 Row = tuple[int, int, int, int]  # bucket, affinity, and the halves of the vertex
 Pair = tuple[tuple[int, int], tuple[int, int]]
@@ -24,7 +26,7 @@ def batch(rows: Sequence[Row], earlier: Collection[int] = ()) -> pa.RecordBatch:
 
 def pairs(*batches: Sequence[Row], earlier: Collection[int] = ()) -> list[Pair]:
     found = [row for pairs in pairs_of(iter([batch(rows, earlier) for rows in batches])) for row in pairs.to_pylist()]
-    return [((row["a_hi"], row["a_lo"]), (row["b_hi"], row["b_lo"])) for row in found]
+    return [((row["a_hi"], row["a_lo"]), (row["b_hi"], row["b_lo"])) for row in found if not row["bucket_size"]]
 
 
 def edges(*found: Pair) -> pa.Table:
@@ -60,6 +62,21 @@ def test_large_buckets_give_the_same_pairs_wherever_they_are_and_in_whatever_ord
     assert pairs(rows[:100], rows[100:]) == sorted(pair for bucket in buckets for pair in pairs(bucket))
 
 
+def test_the_largest_bucket_is_told_with_its_smallest_vertex_and_written_as_a_note(tmp_path: Path) -> None:
+    rows = [(1, 0, 0, 9), (2, 0, 7, 4), (2, 0, 7, 3), (2, 0, 8, 1), (2, 0, 8, 1), (3, 0, 0, 9), (3, 0, 0, 8)]
+    [found] = pairs_of(iter([batch(rows)]))
+    assert [row for row in found.to_pylist() if row["bucket_size"]] == [
+        {"a_hi": 7, "a_lo": 3, "b_hi": 7, "b_lo": 3, "bucket_size": 3}
+    ]
+    with Sink("steps", str(tmp_path), 0) as sink:
+        for size, hi in ((2, 5), (7, 1), (3, 9)):
+            ends = {f"{end}_{half}": [hi] for end in "ab" for half in HALVES}
+            write_pairs(pa.record_batch(ends | {"bucket_size": [size]}), sink)
+        write_pairs(found, sink)
+    assert sink.notes == {"bucket": [7, 1, 1]}
+    assert [file.rows for file in sink.files] == [4]
+
+
 def test_earlier_documents_are_paired_with_new_ones_only() -> None:
     buckets = [(1, 0, 0, 1), (1, 0, 0, 2), (2, 0, 0, 2), (2, 0, 0, 3), (2, 0, 0, 4), (2, 0, 0, 5)]
     assert pairs(buckets, earlier=[1, 2, 4]) == [
@@ -76,7 +93,11 @@ def test_a_text_that_an_earlier_document_has_too_is_paired_with_new_ones_only() 
     new, old = batch([(1, 0, 0, 1), (1, 0, 0, 3)]), batch([(1, 0, 0, 1), (1, 0, 0, 2)], earlier=[1, 2])
     for batches in ([new, old], [old, new]):
         [found] = pairs_of(iter(batches))
-        assert [tuple(row.values()) for row in found.to_pylist()] == [(0, 1, 0, 3), (0, 2, 0, 3)]
+        assert [tuple(row.values()) for row in found.to_pylist()] == [
+            (0, 1, 0, 3, 0),
+            (0, 2, 0, 3, 0),
+            (0, 1, 0, 1, 3),
+        ]
 
 
 def test_labels_are_the_smallest_vertices_of_the_components() -> None:

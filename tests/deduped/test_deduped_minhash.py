@@ -9,7 +9,8 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.deduped.minhash import EMPTY, band_hashes, candidate_probability, estimate, permutations, signatures
+from pipeline.deduped.bands import candidate_probability
+from pipeline.deduped.minhash import EMPTY, band_hashes, estimate, permutations, signatures
 from pipeline.deduped.pairs import candidate_pairs
 from pipeline.document import normal_form
 
@@ -84,13 +85,6 @@ def test_bands_hold_their_rows_and_no_bucket_is_shared_between_bands() -> None:
     assert same[:, :, 0].tolist() == [[True, True, False], [True, True, False], [False, False, True]]
     assert same[:, :, 1].tolist() == [[True, False, True], [False, True, False], [True, False, True]]
     assert not set(hashes[:, 0].tolist()) & set(hashes[:, 1].tolist())
-
-
-def test_candidate_probability_is_the_textbook_curve() -> None:
-    # Leskovec, Rajaraman and Ullman, example 3.12: 20 bands of 5 rows
-    curve = candidate_probability([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], bands=20, rows=5)
-    np.testing.assert_allclose(curve, [0.006, 0.047, 0.186, 0.470, 0.802, 0.975, 0.9996], atol=5e-4)
-    assert candidate_probability([0.0, 1.0], bands=14, rows=8).tolist() == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("shared", [50, 70, 80, 90])

@@ -19,6 +19,7 @@ from pipeline.deduped import minhash, normal, shingles, specs
 from pipeline.deduped import spark as deduped
 from pipeline.deduped.batches import DedupParams
 from pipeline.deduped.compared import spark as compared
+from pipeline.deduped.published import alarms
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables.sink import Sink, read_batches
 
@@ -34,6 +35,8 @@ class Document:
     record: int
     text: str
     doc_id: bytes = b""
+    url: str | None = None
+    words: int = 0  # the signal n_words
 
     @property
     def id(self) -> bytes:
@@ -53,7 +56,8 @@ def documents(source: str, *texts: str) -> list[Document]:
 
 
 def filtered(root: Path, source: str, files: Sequence[Sequence[Document]]) -> Dataset:
-    """A filtered dataset as the stage before publishes it, each of `files` in a file of its own; all signals are 0."""
+    """A filtered dataset as the stage before publishes it, each of `files` in a file of its own; n_words is the
+    documents', the other signals are 0."""
     every = [document for file in files for document in file]
     spec = Spec(stage="filtered", source=source, version=1, inputs={"test": len(files)}, parameters={})
     attempt = manifest.new_attempt()
@@ -64,7 +68,7 @@ def filtered(root: Path, source: str, files: Sequence[Sequence[Document]]) -> Da
                 "doc_id": [document.id for document in file],
                 "source": [source] * len(file),
                 "text": [document.text for document in file],
-                "url": [None] * len(file),
+                "url": [document.url for document in file],
                 "file": ["a.jsonl"] * len(file),
                 "record": [document.record for document in file],
                 "n_bytes": [document.n_bytes for document in file],
@@ -72,6 +76,7 @@ def filtered(root: Path, source: str, files: Sequence[Sequence[Document]]) -> Da
             }
             signals = [field for field in schema.arrow("filtered", "filtered") if field.name not in columns]
             measured = {field.name: [None if field.nullable else 0] * len(file) for field in signals}
+            measured["n_words"] = [document.words for document in file]
             sink.write("filtered", columns | measured)
         listed += sink.files
     counts = {"kept_documents": len(every), "kept_bytes": sum(document.n_bytes for document in every)}
@@ -108,6 +113,12 @@ def rows(built: Mapping[str, Dataset], table: str) -> list[dict[str, Any]]:
 
 def removed(built: Mapping[str, Dataset]) -> Removed:
     return {row["doc_id"]: (row["kept_doc_id"], row["kind"], row["similarity"]) for row in rows(built, "removed")}
+
+
+def alarms_of(built: Mapping[str, Dataset], max_cluster: int, max_source_loss: float) -> list[str]:
+    """The names of the alarms of all datasets."""
+    limits = {"max_cluster": max_cluster, "max_bucket": 1}
+    return [a.name for dataset in built.values() for a in alarms(dataset, max_source_loss=max_source_loss, **limits)]
 
 
 def kept(built: Mapping[str, Dataset]) -> dict[bytes, int]:
@@ -192,7 +203,7 @@ def assert_as_reference(built: Mapping[str, Dataset], every: Sequence[Document],
         assert counts["documents"] == sum(document.source == name for document in every)
         assert counts["removed"] == Counter(kind for _, kind in own)
         assert report["removed_by_kept_source"] == {
-            kind: Counter(to for to, other in own if other == kind) for kind in ("exact", "near")
+            kind: Counter(to for to, other in own if other == kind) for kind in ("exact", "url", "near")
         }
         assert report["cluster_sizes"] == {
             str(size): n for size, n in Counter(n for i, n in sizes.items() if sources[i] == name).items()
@@ -255,7 +266,7 @@ def test_nothing_goes_where_there_are_no_duplicates(spark: SparkSession, tmp_pat
     assert_as_reference(built, [*one, *others], PARAMS)
     assert [dataset.manifest.counts["kept_documents"] for dataset in built.values()] == [0, 1, 3]
     assert not rows(built, "removed")
-    assert not [alarm for dataset in built.values() for alarm in deduped.alarms(dataset, 1, 0.0)]
+    assert not alarms_of(built, max_cluster=1, max_source_loss=0.0)
 
 
 def test_of_many_copies_one_stays_in_the_source_that_has_priority(spark: SparkSession, tmp_path: Path) -> None:
@@ -265,8 +276,7 @@ def test_of_many_copies_one_stays_in_the_source_that_has_priority(spark: SparkSe
     assert kept(built) == {min(document.id for document in first): 50}
     assert {row["kept_source"] for row in rows(built, "removed")} == {"first"}
     assert built["second"].manifest.counts["kept_documents"] == 0
-    found = [alarm for dataset in built.values() for alarm in deduped.alarms(dataset, 49, 0.96)]
-    assert [alarm.name for alarm in found] == ["max_cluster:first", "max_source_loss:second"]
+    assert alarms_of(built, max_cluster=49, max_source_loss=0.96) == ["max_cluster:first", "max_source_loss:second"]
 
 
 def test_a_doc_id_of_two_documents_is_refused(spark: SparkSession, tmp_path: Path) -> None:
@@ -283,4 +293,55 @@ def test_a_doc_id_of_two_documents_is_refused(spark: SparkSession, tmp_path: Pat
 def test_sources_without_documents(spark: SparkSession, tmp_path: Path) -> None:
     [dataset] = build(spark, tmp_path, {"none": []}).values()
     assert dataset.manifest.counts["documents"] == dataset.manifest.counts["kept_documents"] == 0
-    assert not deduped.alarms(dataset, 1, 0.0)
+    assert not alarms(dataset, max_cluster=1, max_source_loss=0.0, max_bucket=1)
+
+
+def test_documents_of_one_url_are_duplicates_where_the_recipe_says_so(spark: SparkSession, tmp_path: Path) -> None:
+    near = " ".join(WORDS[:60])
+    texts = ["first page", "second page", near, near + " more", "third page", "third page"]
+    at = ["http://www.a.org/x?utm_source=y", "https://A.org/x", "https://b.org", None, None, "https://b.org/"]
+    own = [Document(source="web", record=n, text=texts[n], url=at[n]) for n in range(6)]
+    by_text = removed(build(spark, tmp_path / "text", {"web": [own]}))
+    assert by_text.keys() == {own[2].id, max(own[4].id, own[5].id)}
+    for number, max_edges in enumerate((deduped.MAX_EDGES, 0)):
+        built = build(spark, tmp_path / str(number), {"web": [own]}, replace(PARAMS, url=True), max_edges=max_edges)
+        found = {doc_id: (to, kind) for doc_id, (to, kind, _) in removed(built).items()}
+        # b.org joins the near copies of one text with the copies of another: of all these the longest stays.
+        assert found == {
+            own[0].id: (own[1].id, "url"),
+            own[2].id: (own[3].id, "near"),
+            own[4].id: (own[3].id, "near"),
+            own[5].id: (own[3].id, "near"),
+        }
+        assert built["web"].manifest.report["removed_by_kept_source"]["url"] == {"web": 1}
+
+
+def test_a_named_signal_decides_between_documents_of_one_priority(spark: SparkSession, tmp_path: Path) -> None:
+    own = [Document(source="a", record=n, text="x y" + " " * n, words=words) for n, words in enumerate((3, 5))]
+    other = [Document(source="b", record=0, text="x Y", words=9)]
+    for most, kept_id in ((True, own[1].id), (False, own[0].id)):
+        params = replace(PARAMS, keep="n_words", keep_most=most)
+        built = build(spark, tmp_path / str(most), {"a": [own], "b": [other]}, params)
+        assert kept(built) == {kept_id: 3}
+
+
+def test_the_report_shows_the_largest_clusters_and_a_bucket_of_boilerplate(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deduped, "SHOWN_BUCKET", 5)
+    boilerplate = " ".join(WORDS[:100])
+    texts = ["a page " * 100, "A page " * 100, *(f"{boilerplate} {number}" for number in range(40)), "alone"]
+    own = documents("web", *texts)
+    built = build(spark, tmp_path, {"web": [own[:20], own[20:]]})
+    report = built["web"].manifest.report
+    assert [cluster["documents"] for cluster in report["largest_clusters"]] == [40, 2]
+    assert report["largest_clusters"][0]["excerpt"].startswith("w0 w1 w2")
+    assert report["largest_clusters"][1]["excerpt"].lower() == ("a page " * 100)[:300] + "…"
+    assert report["largest_bucket"]["vertices"] > 5
+    assert report["largest_bucket"]["excerpt"].startswith("w0 w1 w2")
+    assert bytes.fromhex(report["largest_bucket"]["doc_id"]) in {document.id for document in own[2:-1]}
+    assert sum(row["documents"] for row in report["similarities"] if row["from"] >= 0.8) == 39
+    [bucket, cluster] = alarms(built["web"], max_cluster=39, max_source_loss=1, max_bucket=5)[::-1]
+    assert (bucket.name, cluster.name) == ("max_bucket", "max_cluster:web")
+    assert "texts share a band of their signatures, max_bucket is 5" in bucket.message
+    assert "the largest begin 'w0 w1 w2" in cluster.message

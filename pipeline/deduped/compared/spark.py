@@ -4,19 +4,16 @@ Joins say that they are sort-merge joins: Spark does not know the size of rows t
 and would send all signatures through the driver.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that everybody gives it
 
 from pipeline.alarms import StageError
-from pipeline.deduped import against, batches
-from pipeline.deduped.against import Earlier
-from pipeline.deduped.batches import DedupParams, SignatureFile
+from pipeline.deduped import batches
+from pipeline.deduped.batches import DedupParams
+from pipeline.deduped.inputs import Inputs
 from pipeline.deduped.steps.spark import mapped
-from pipeline.manifest import Dataset
 
 ROWS_A_PARTITION = 2_000_000  # rows of bands that one task pairs, 32 bytes each and some copies while it sorts them
 
@@ -28,49 +25,6 @@ PAIR = ["a_hi", "a_lo", "b_hi", "b_lo"]
 ABOVE_ALL = -(2**31)  # the priority of earlier datasets; a recipe's is larger
 PAYLOAD_DDL = "hi bigint, lo bigint, payload binary"
 PAIR_DDL = "a_hi bigint, a_lo bigint, b_hi bigint, b_lo bigint"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """The sources that are compared with each other, in one order: their filtered documents and their signatures; and
-    the `earlier` datasets that they are compared with, whose numbers follow theirs."""
-
-    filtered: Sequence[Dataset]
-    signatures: Sequence[Dataset]
-    earlier: Sequence[Earlier] = ()
-
-    @property
-    def sources(self) -> list[str]:
-        """The names of the sources."""
-        return [dataset.manifest.source for dataset in self.filtered]
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the sources, then of the earlier datasets."""
-        return [*self.sources, *against.names(self.sources, self.earlier)]
-
-    @property
-    def n_documents(self) -> int:
-        """Documents that take part."""
-        measured = sum(int(dataset.manifest.counts["documents"]) for dataset in self.signatures)
-        return measured + sum(dataset.n_documents for dataset in self.earlier)
-
-    def text_urls(self) -> list[tuple[int, str]]:
-        """Each file of filtered documents, with the number of its source."""
-        return _numbered([dataset.urls("filtered") for dataset in self.filtered])
-
-    def new_files(self) -> list[SignatureFile]:
-        """Each file of the sources' signatures."""
-        numbered = _numbered([dataset.urls("signatures") for dataset in self.signatures])
-        return [SignatureFile(src=src, url=url) for src, url in numbered]
-
-    def earlier_files(self) -> list[SignatureFile]:
-        """Each file of the earlier datasets' signatures."""
-        return [file for src, dataset in enumerate(self.earlier, len(self.filtered)) for file in dataset.files(src)]
-
-    def files(self) -> list[SignatureFile]:
-        """Each file of signatures that take part."""
-        return [*self.new_files(), *self.earlier_files()]
 
 
 def check_unique(spark: SparkSession, inputs: Inputs) -> None:
@@ -106,19 +60,31 @@ def check_earlier(spark: SparkSession, inputs: Inputs) -> None:
 
 
 def documents(spark: SparkSession, inputs: Inputs, params: DedupParams) -> DataFrame:
-    """One row a document: doc_id, number of its source, priority, number of its file, n_bytes, vertex."""
+    """One row a document: doc_id, number of its source, priority, number of its file, n_bytes, vertex; the hash of its
+    URL where the recipe compares URLs and there is one, and its quality where the recipe names a signal."""
     priorities = [*(params.priorities[name] for name in inputs.sources), *[ABOVE_ALL] * len(inputs.earlier)]
-    return mapped(
+    every = mapped(
         spark,
         inputs.files(),
         partial(batches.vertices_of, params, priorities),
         "doc_id binary, src int, priority bigint, file int, n_bytes bigint, hi bigint, lo bigint",
     )
+    more = []
+    if params.url:
+        more.append(mapped(spark, inputs.text_urls(), batches.urls_of, "doc_id binary, url_hi bigint, url_lo bigint"))
+    if params.keep is not None:
+        measure = partial(batches.quality_of, params.keep)
+        more.append(mapped(spark, inputs.text_urls(), measure, "doc_id binary, quality double"))
+    for columns in more:  # documents of earlier datasets, which may share doc_ids with these, have none of them
+        own = columns.withColumn("own", F.lit(True))
+        every = every.withColumn("own", F.col("src") < len(inputs.filtered))
+        every = every.join(own.hint("merge"), ["doc_id", "own"], "left").drop("own")
+    return every
 
 
 def candidates(spark: SparkSession, inputs: Inputs, params: DedupParams) -> DataFrame:
     """Pairs of vertices (`PAIR`) that share a band, each once, the smaller vertex first; none of two earlier
-    documents."""
+    documents. A row whose `bucket_size` is above 0 is no pair, see `batches.pairs_of`."""
     n_rows = inputs.n_documents * params.bands
     n_partitions = max(1, -(-n_rows // ROWS_A_PARTITION), min(FEW_TASKS, -(-n_rows // FEW_ROWS)))
     bands = mapped(
@@ -127,25 +93,53 @@ def candidates(spark: SparkSession, inputs: Inputs, params: DedupParams) -> Data
         partial(batches.bands_of, params),
         "bucket bigint, affinity bigint, hi bigint, lo bigint, earlier boolean",
     )
-    return bands.repartition(n_partitions, "bucket").mapInArrow(batches.pairs_of, PAIR_DDL).distinct()
+    return (
+        bands.repartition(n_partitions, "bucket")
+        .mapInArrow(batches.pairs_of, f"{PAIR_DDL}, bucket_size bigint")
+        .distinct()
+    )
 
 
-def compared(spark: SparkSession, inputs: Inputs, pairs: DataFrame, params: DedupParams) -> DataFrame:
-    """`pairs` of vertices with the `similarity` of their texts, as the recipe's `verify` measures it."""
+def same_urls(spark: SparkSession, inputs: Inputs, params: DedupParams) -> DataFrame:
+    """Pairs of vertices whose documents have one canonical URL: each one's smallest vertex with the others. Those of
+    earlier datasets, whose URLs are not kept, take no part."""
+    vertex = F.struct("hi", "lo")
+    found = (
+        documents(spark, inputs, params)
+        .filter(F.col("url_hi").isNotNull())
+        .select(vertex.alias("vertex"), F.min(vertex).over(Window.partitionBy("url_hi", "url_lo")).alias("smallest"))
+        .filter(F.col("vertex") != F.col("smallest"))
+        .distinct()
+    )
+    ends = {"a": "smallest", "b": "vertex"}
+    return found.select(
+        *[F.col(f"{vertex}.{half}").alias(f"{end}_{half}") for end, vertex in ends.items() for half in VERTEX]
+    )
+
+
+def payloads(spark: SparkSession, inputs: Inputs, pairs: DataFrame, params: DedupParams) -> DataFrame:
+    """What is compared of the vertices that stand in `pairs`: (hi, lo, payload), each once. Of most documents nothing
+    is ever compared, so theirs are not moved again."""
     if params.verify == "signature":
-        payloads = mapped(spark, inputs.files(), partial(batches.signatures_of, params), PAYLOAD_DDL)
+        every = mapped(spark, inputs.files(), partial(batches.signatures_of, params), PAYLOAD_DDL)
+    else:
+        every = mapped(spark, inputs.text_urls(), partial(batches.texts_of, params), PAYLOAD_DDL)
+    ends = [pairs.select(*[F.col(f"{end}_{half}").alias(half) for half in VERTEX]) for end in ("a", "b")]
+    wanted = ends[0].union(ends[1]).distinct()
+    # Copies of a text have one normal form, hence equal signatures and shingles: any of them speaks for the vertex.
+    spoken = every.join(wanted.hint("merge"), VERTEX, "left_semi").groupBy(*VERTEX)
+    return spoken.agg(F.first("payload").alias("payload"))
+
+
+def compared(spoken: DataFrame, pairs: DataFrame, params: DedupParams) -> DataFrame:
+    """`pairs` of vertices with the `similarity` of their texts, as the recipe's `verify` measures it; `spoken` are the
+    `payloads` of them all."""
+    if params.verify == "signature":
         compare = partial(batches.estimated, params.bands * params.rows)
     else:
-        payloads = mapped(spark, inputs.text_urls(), partial(batches.texts_of, params), PAYLOAD_DDL)
         compare = partial(batches.exactly_compared, params.ngram)
-    # Copies of a text have one normal form, hence equal signatures and shingles: any of them speaks for the vertex.
-    spoken = payloads.repartition(*VERTEX).groupBy(*VERTEX).agg(F.first("payload").alias("payload"))
     joined = pairs
     for end in ("a", "b"):
         own = spoken.select(F.col("hi").alias(f"{end}_hi"), F.col("lo").alias(f"{end}_lo"), F.col("payload").alias(end))
         joined = joined.join(own.hint("merge"), [f"{end}_hi", f"{end}_lo"], "inner")
     return joined.select(*PAIR, "a", "b").mapInArrow(compare, f"{PAIR_DDL}, similarity double")
-
-
-def _numbered(urls: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
-    return [(number, url) for number, of_source in enumerate(urls) for url in of_source]

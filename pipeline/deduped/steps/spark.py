@@ -1,7 +1,7 @@
 """Write a DataFrame as a step, read a step as a DataFrame."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,12 +20,14 @@ Write = Callable[[pa.RecordBatch, Sink], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A written step: one table of `schemas/steps.json`, its files, its rows, and what was counted on the way."""
+    """A written step: one table of `schemas/steps.json`, its files, its rows, what was counted on the way, and each
+    task's notes."""
 
     table: str
     urls: tuple[str, ...]
     n_rows: int
     counts: Counter[str]
+    notes: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,4 +111,5 @@ def _step(table: str, base: str, name: str, receipts: Sequence[tables.Receipt]) 
         urls=tuple(storage.join(base, name, file.path) for file in files),
         n_rows=sum(file.rows for file in files),
         counts=tables.all_counts(receipts),
+        notes=tuple(receipt.notes for receipt in receipts),
     )
