@@ -1,21 +1,27 @@
-"""MinHash signatures against datasketch, on the Python standard library's sources, one core each.
+"""MinHash signatures against datasketch and rensa, on the Python standard library's sources, one core each.
 
-Both give the very same numbers, which is checked: 112 of the scheme affine32 from 5-word shingles, xxh64. The peer is
-given its fastest way, `MinHash.bulk`. Words and shingles are made by us in compiled code, and for the peer in Python
-(`text.lower().split()`), as its users do; so it is measured with that and without it.
+datasketch and we give the very same numbers, which is checked: 112 of the scheme affine32 from 5-word shingles, xxh64.
+rensa has a scheme of its own, which does not take 112 steps a shingle, and as many numbers. The peers are given their
+fastest ways, `MinHash.bulk` and a matrix of `RMinHash`. Words and shingles are made by us in compiled code, and for the
+peers in Python (`text.lower().split()`), as their users do; so they are measured with that and without it. rensa runs
+in the environment of `bench.peers`, before the others.
 """
 
+import json
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 import xxhash
 from datasketch import MinHash
 
+from bench import peers
 from bench.measure import Case, Cost, interleaved, timed
 from bench.table import figure, show
+from bench.word_shingles import shingles
 from pipeline.deduped.minhash import signatures
 
 NGRAM, N_PERMUTATIONS, SEED = 5, 112, 1
@@ -24,23 +30,25 @@ WHOLE = "datasketch, words and shingles included"
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Bytes of text for us and, of these, for the peer."""
+    """Bytes of text for us and, of these, for the peers; `rensa`: it is measured, in the peers' environment."""
 
     text_bytes: int = 20_000_000
     peer_bytes: int = 4_000_000
     rounds: int = 5
+    rensa: bool = False
 
 
-FULL = Sizes()
+FULL = Sizes(rensa=True)
 
 
 def main(sizes: Sizes = FULL) -> None:
     """Measure and print."""
     texts = standard_library(sizes.text_bytes)
-    costs = interleaved(cases(texts, sizes.peer_bytes), sizes.rounds)
+    costs = _rensa(texts, sizes) if sizes.rensa else {}
+    costs = interleaved(cases(texts, sizes.peer_bytes), sizes.rounds) | costs
     show(
         f"minhash: {N_PERMUTATIONS} numbers of {NGRAM}-word shingles, {len(texts):,} Python files",
-        ["", "MB", "MB/s", "CPU s/MB", "× the peer"],
+        ["", "MB", "MB/s", "CPU s/MB", "× datasketch"],
         [
             [
                 name,
@@ -72,10 +80,9 @@ def standard_library(limit_bytes: int) -> list[str]:
 def cases(texts: list[str], peer_bytes: int) -> dict[str, Case]:
     """The ways to make signatures; `ValueError` if the peer's differ from ours."""
     array = pa.array(texts, pa.large_string())
-    sizes = np.cumsum([len(text) for text in texts])  # ASCII
-    few = texts[: max(1, int(np.searchsorted(sizes, peer_bytes)))]
-    all_bytes, few_bytes = int(sizes[-1]), int(sizes[len(few) - 1])
-    split = [shingles(text) for text in few]
+    few = _few(texts, peer_bytes)
+    all_bytes, few_bytes = (sum(map(len, some)) for some in (texts, few))  # ASCII
+    split = [shingles(text, NGRAM) for text in few]
     _check_equal(array[: len(few)], split)  # this also compiles
 
     def ours() -> Cost:
@@ -83,15 +90,23 @@ def cases(texts: list[str], peer_bytes: int) -> dict[str, Case]:
 
     return {
         "signatures": ours,
-        WHOLE: lambda: timed(lambda: _bulk([shingles(text) for text in few]), few_bytes),
+        WHOLE: lambda: timed(lambda: _bulk([shingles(text, NGRAM) for text in few]), few_bytes),
         "datasketch, of shingles made before": lambda: timed(lambda: _bulk(split), few_bytes),
     }
 
 
-def shingles(text: str) -> list[bytes]:
-    """As `pipeline.deduped` defines them, for ASCII."""
-    words = text.lower().split()
-    return [" ".join(words[i : i + NGRAM]).encode() for i in range(max(1, len(words) - NGRAM + 1))]
+def _few(texts: list[str], n_bytes: int) -> list[str]:
+    """The first texts, up to so many bytes, and at least one."""
+    return texts[: max(1, int(np.searchsorted(np.cumsum([len(text) for text in texts]), n_bytes)))]
+
+
+def _rensa(texts: list[str], sizes: Sizes) -> dict[str, Cost]:
+    with TemporaryDirectory() as folder:
+        file = peers.write_texts(_few(texts, sizes.peer_bytes), Path(folder, "texts.jsonl"))
+        numbers = {"--ngram": NGRAM, "--permutations": N_PERMUTATIONS, "--seed": SEED, "--rounds": sizes.rounds}
+        options = [word for name, number in numbers.items() for word in (name, str(number))]
+        printed = json.loads(peers.run("bench.minhash_peer", "--texts", str(file), *options))
+    return {name: Cost(**cost) for name, cost in printed.items()}
 
 
 def _bulk(split: list[list[bytes]]) -> list[MinHash]:

@@ -1,0 +1,110 @@
+"""Whether deduplication costs as much as there are documents: the stage on signatures that are made (`deduped_made`).
+
+What grows with the documents is what a size takes less what a very small one takes, the fixed start. It is told twice,
+in wall seconds and in CPU seconds of all processes; the latter say more where something else runs on the machine.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyspark.sql import SparkSession
+
+from bench import deduped_made
+from bench.measure import Cost, below
+from bench.table import figure, show
+from bench.workers import Usage, watched
+from pipeline.deduped import spark as deduped
+from pipeline.deduped import specs
+from pipeline.deduped.batches import DedupParams
+from pipeline.manifest import Dataset
+
+FEW = 2_000  # documents, for the fixed start
+TIMES = (1, 2, 4, 8)
+MOST_OVER_LINEAR = 1.15  # issue 4
+
+
+def main(spark: SparkSession, n_documents: int, bands: int, rows: int, rounds: int) -> None:
+    """Measure with 1, 2, 4 and 8 times `n_documents`, without and with a heavy bucket, and print."""
+    for n in (FEW, n_documents, FEW):  # until the JVM has compiled what takes most
+        measure(spark, n, bands, rows, heavy=False)
+    for heavy in (False, True):
+        fixed, _ = measure(spark, FEW, bands, rows, heavy=heavy)
+        costs = [best(spark, times * n_documents, bands, rows, heavy=heavy, rounds=rounds) for times in TIMES]
+        bucket = f"{deduped_made.HEAVY:.0%} of the documents in one bucket" if heavy else "no heavy bucket"
+        show(
+            f"deduped: linear? synthetic signatures of {bands} bands of {rows} rows, {bucket}; "
+            f"{FEW:,} documents take {fixed.wall_seconds:.1f} s",
+            [
+                "documents",
+                "seconds",
+                "documents/s",
+                "CPU s, JVM",
+                "Python",
+                "worker MB",
+                "× linear",
+                "in CPU s",
+                "holds",
+            ],
+            _rows(costs, fixed),
+        )
+
+
+def best(
+    spark: SparkSession, n_documents: int, bands: int, rows: int, *, heavy: bool, rounds: int
+) -> tuple[Cost, Usage]:
+    """The run that took least, of `rounds`."""
+    runs = [measure(spark, n_documents, bands, rows, heavy=heavy) for _ in range(rounds)]
+    return min(runs, key=lambda run: run[0].wall_seconds)
+
+
+def measure(spark: SparkSession, n_documents: int, bands: int, rows: int, *, heavy: bool) -> tuple[Cost, Usage]:
+    """What the stage takes for so many documents; making the signatures is not part of it. `ValueError` if it does not
+    find the exact copies and nine of ten near ones."""
+    params = DedupParams(
+        threshold=0.8,
+        ngram=5,
+        bands=bands,
+        rows=rows,
+        scope="global",
+        exact=True,
+        verify="signature",
+        priorities={deduped_made.SOURCE: 1},
+    )
+    built: list[Dataset] = []
+    with TemporaryDirectory() as root:
+        filtered, signatures = deduped_made.make(Path(root), n_documents, params, heavy=heavy)
+        wanted = specs.spec(deduped_made.SOURCE, [filtered], params)
+        with watched() as usage:
+            cost = below(
+                lambda: built.extend(deduped.build(spark, [filtered], [signatures], params, [wanted], root)),
+                n_documents,
+            )
+    removed = built[0].manifest.counts["removed"]
+    for kind, share in (("exact", deduped_made.COPIES), ("near", 0.9 * deduped_made.NEAR)):
+        if removed.get(kind, 0) < share * n_documents:
+            raise ValueError(f"of {n_documents} documents {share:.0%} or more are {kind} copies, but {removed} went")
+    return cost, usage
+
+
+def _rows(costs: Sequence[tuple[Cost, Usage]], fixed: Cost) -> list[list[str]]:
+    one = costs[0][0]
+    found = []
+    for cost, usage in costs:
+        times = cost.amount / one.amount
+        over = (cost.wall_seconds - fixed.wall_seconds) / (one.wall_seconds - fixed.wall_seconds) / times
+        over_cpu = (cost.cpu_seconds - fixed.cpu_seconds) / (one.cpu_seconds - fixed.cpu_seconds) / times
+        found.append(
+            [
+                f"{cost.amount:,.0f}",
+                figure(cost.wall_seconds),
+                figure(cost.rate),
+                figure(usage.jvm_seconds),
+                figure(usage.python_seconds),
+                figure(usage.peak_bytes / 1e6),
+                f"{over:.3f}",
+                f"{over_cpu:.3f}",
+                "yes" if over <= MOST_OVER_LINEAR else "NO",
+            ]
+        )
+    return found
