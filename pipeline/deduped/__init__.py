@@ -11,13 +11,14 @@ The pure modules, in the order of the flow::
     urls          canonical forms of URLs, for documents that were fetched twice
     lines         the lines of texts, and cutting out those that many documents have
     batches       all of these over Arrow batches: what one task does
+    in_memory     all decisions on the driver, where it can hold the signatures
     kept          what one task writes at the end
     clusters      similarities and the largest clusters, for the report
     published     counts, report and alarms of a deduped dataset
     inputs, specs what is compared, and what the datasets are made of
     against       deduped datasets of earlier runs, whose documents stand above all new ones
 
-and Spark's part, the glue::
+and Spark's part, the glue, which decides the same by joins where there are more documents::
 
     steps         tables that one step leaves to the next
     compared      signatures → candidate pairs → their similarities

@@ -76,7 +76,7 @@ def measure(parameters: Mapping[str, Any], task: tuple[int, str], sink: Sink) ->
         )
 
 
-def _taking_part(file: SignatureFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def taking_part(file: SignatureFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """The doc_id and these columns of the file's documents that take part."""
     removed = [rows.column("doc_id") for url in file.removed for rows in read_batches(url, ["doc_id"])]
     for rows in read_batches(file.url, ["doc_id", *columns]):
@@ -87,10 +87,10 @@ def _taking_part(file: SignatureFile, columns: list[str]) -> Iterator[pa.RecordB
 
 def doc_ids_of(file: SignatureFile) -> Iterator[pa.RecordBatch]:
     """(hi, lo, src): the halves of each document's doc_id, and the number of its source."""
-    for rows in _taking_part(file, []):
-        halves = _halves(rows.column("doc_id"))
+    for rows in taking_part(file, []):
+        ends = halves(rows.column("doc_id"))
         yield pa.record_batch(
-            {"hi": halves[:, 0].copy(), "lo": halves[:, 1].copy(), "src": np.full(rows.num_rows, file.src, np.int32)}
+            {"hi": ends[:, 0].copy(), "lo": ends[:, 1].copy(), "src": np.full(rows.num_rows, file.src, np.int32)}
         )
 
 
@@ -100,8 +100,8 @@ def doc_id_of(hi: int, lo: int) -> bytes:
 
 
 def vertices_of(params: DedupParams, priorities: list[int], file: SignatureFile) -> Iterator[pa.RecordBatch]:
-    for rows in _taking_part(file, ["file", "n_bytes", "exact"]):
-        hi, lo = _vertices(rows, params, file.salt)
+    for rows in taking_part(file, ["file", "n_bytes", "exact"]):
+        hi, lo = vertices(rows, params, file.salt)
         n = rows.num_rows
         yield pa.record_batch(
             {
@@ -116,13 +116,14 @@ def vertices_of(params: DedupParams, priorities: list[int], file: SignatureFile)
         )
 
 
-def _vertices(rows: pa.RecordBatch, params: DedupParams, salt: int = 0) -> tuple[Int64s, Int64s]:
+def vertices(rows: pa.RecordBatch, params: DedupParams, salt: int = 0) -> tuple[Int64s, Int64s]:
     """The halves of each document's vertex: of its exact hash or, with `exact: false`, of its doc_id and the salt."""
-    halves = _halves(rows.column("exact" if params.exact else "doc_id"))
-    return halves[:, 0] ^ np.int64(0 if params.exact else salt), halves[:, 1].copy()
+    ends = halves(rows.column("exact" if params.exact else "doc_id"))
+    return ends[:, 0] ^ np.int64(0 if params.exact else salt), ends[:, 1].copy()
 
 
-def _halves(column: pa.Array) -> Int64s:
+def halves(column: pa.Array) -> Int64s:
+    """The big-endian halves of hashes and doc_ids of 16 bytes: int64 [n, 2]."""
     return _items(column, 16).view(">i8").astype(np.int64)
 
 
@@ -140,11 +141,11 @@ def _items(column: pa.Array, n_bytes: int) -> npt.NDArray[np.uint8]:
 
 def bands_of(params: DedupParams, file: SignatureFile) -> Iterator[pa.RecordBatch]:
     """(bucket, affinity, hi, lo, earlier): a row for each band of each document that has words."""
-    for rows in _taking_part(file, ["exact", "n_shingles", "signature"]):
+    for rows in taking_part(file, ["exact", "n_shingles", "signature"]):
         rows = rows.filter(pc.greater(rows.column("n_shingles"), 0))
-        values = _signatures(rows.column("signature"), params.bands * params.rows)
+        values = signature_values(rows.column("signature"), params.bands * params.rows)
         buckets = minhash.band_hashes(values, bands=params.bands, rows=params.rows)
-        hi, lo = _vertices(rows, params, file.salt)
+        hi, lo = vertices(rows, params, file.salt)
         yield pa.record_batch(
             {
                 "bucket": pa.array(buckets.reshape(-1).view(np.int64)),
@@ -164,10 +165,26 @@ def pairs_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     if not found:
         return
     table = pa.Table.from_batches(found)
-    bucket, affinity, hi, lo = (table.column(name).to_numpy() for name in ("bucket", "affinity", "hi", "lo"))
+    some = shared(table.column("bucket").to_numpy())  # most texts are alone in most of their buckets
+    bucket, affinity, hi, lo = (table.column(name).to_numpy()[some] for name in ("bucket", "affinity", "hi", "lo"))
     number, hi, lo = numbered(hi, lo)
     earlier = np.zeros(len(hi), np.bool_)
-    earlier[number[table.column("earlier").to_numpy()]] = True
+    earlier[number[table.column("earlier").to_numpy()[some]]] = True
+    a, b, largest, size = paired(bucket, affinity, number, earlier)
+    a, b = np.append(a, largest), np.append(b, largest)
+    sizes = np.zeros(len(a), np.int64)
+    sizes[len(a) - len(largest) :] = size
+    yield pa.record_batch({"a_hi": hi[a], "a_lo": lo[a], "b_hi": hi[b], "b_lo": lo[b], "bucket_size": sizes})
+
+
+def paired(
+    bucket: Int64s, affinity: Int64s, number: Int64s, earlier: npt.NDArray[np.bool_]
+) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+    """Candidate pairs of vertices by number, those of whole buckets; and the smallest vertex of the largest bucket and
+    that one's size (both empty without rows). Row i says that vertex number[i] stands in bucket[i]; `earlier` says of
+    each vertex whether it has an earlier document."""
+    if not len(bucket):
+        return bucket, bucket, bucket, bucket
     order = np.lexsort((affinity, number, bucket))
     bucket, affinity, number = bucket[order], affinity[order], number[order]
     # A vertex stands in a bucket as often as there are copies of its text.
@@ -175,11 +192,14 @@ def pairs_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     bucket, affinity, number = _with_new(bucket[first], affinity[first], number[first], earlier)
     a, b = candidate_pairs(bucket.view(np.uint64), number, affinity.view(np.uint64)).T
     wanted = ~(earlier[a] & earlier[b])
-    largest, size = _largest(bucket, number)
-    a, b = np.append(a[wanted], largest), np.append(b[wanted], largest)
-    sizes = np.zeros(len(a), np.int64)
-    sizes[len(a) - len(largest) :] = size
-    yield pa.record_batch({"a_hi": hi[a], "a_lo": lo[a], "b_hi": hi[b], "b_lo": lo[b], "bucket_size": sizes})
+    return a[wanted], b[wanted], *_largest(bucket, number)
+
+
+def shared(bucket: Int64s) -> Int64s:
+    """The rows whose bucket has another row."""
+    order = np.argsort(bucket)
+    same = np.diff(bucket[order]) == 0
+    return np.sort(order[np.append(same, False)[: len(order)] | np.append(False, same)[: len(order)]])
 
 
 def _largest(bucket: Int64s, number: Int64s) -> tuple[Int64s, Int64s]:
@@ -205,12 +225,12 @@ def urls_of(task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
     _, url = task
     for rows in read_batches(url, ["doc_id", "url"]):
         hashes = urls.hashes(rows.column("url"))
-        halves = _halves(hashes.drop_null())
+        ends = halves(hashes.drop_null())
         yield pa.record_batch(
             {
                 "doc_id": rows.column("doc_id").filter(hashes.is_valid()),
-                "url_hi": halves[:, 0].copy(),
-                "url_lo": halves[:, 1].copy(),
+                "url_hi": ends[:, 0].copy(),
+                "url_lo": ends[:, 1].copy(),
             }
         )
 
@@ -243,8 +263,8 @@ def numbered(hi: Int64s, lo: Int64s) -> tuple[Int64s, Int64s, Int64s]:
 
 def signatures_of(params: DedupParams, file: SignatureFile) -> Iterator[pa.RecordBatch]:
     """(hi, lo, payload): each document's vertex and signature."""
-    for rows in _taking_part(file, ["exact", "signature"]):
-        hi, lo = _vertices(rows, params, file.salt)
+    for rows in taking_part(file, ["exact", "signature"]):
+        hi, lo = vertices(rows, params, file.salt)
         yield pa.record_batch({"hi": hi, "lo": lo, "payload": rows.column("signature")})
 
 
@@ -255,14 +275,14 @@ def texts_of(params: DedupParams, task: tuple[int, str]) -> Iterator[pa.RecordBa
         texts = rows.column("text")
         if params.exact:
             rows = rows.append_column("exact", pa.array(normal.exact_hashes(texts), pa.binary()))
-        hi, lo = _vertices(rows, params)
+        hi, lo = vertices(rows, params)
         yield pa.record_batch({"hi": hi, "lo": lo, "payload": texts.cast(pa.large_binary()).cast(pa.binary())})
 
 
 def estimated(num_perm: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for rows in batches:
-        similarity = minhash.estimate(_signatures(rows.column("a"), num_perm), _signatures(rows.column("b"), num_perm))
-        yield _with_similarity(rows, similarity)
+        left, right = (signature_values(rows.column(end), num_perm) for end in ("a", "b"))
+        yield _with_similarity(rows, minhash.estimate(left, right))
 
 
 def exactly_compared(ngram: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -281,7 +301,8 @@ def _with_similarity(rows: pa.RecordBatch, similarity: npt.NDArray[np.float64]) 
     return pa.record_batch(ends | {"similarity": pa.array(similarity)})
 
 
-def _signatures(column: pa.Array, num_perm: int) -> npt.NDArray[np.uint32]:
+def signature_values(column: pa.Array, num_perm: int) -> npt.NDArray[np.uint32]:
+    """Signatures as they are stored, as numbers: uint32 [n, num_perm]."""
     return _items(column, 4 * num_perm).view("<u4").astype(np.uint32)
 
 

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that everybody gives it
 
 from pipeline import manifest, storage
+from pipeline.deduped import in_memory
 from pipeline.deduped.against import Earlier
 from pipeline.deduped.batches import STAGE, DedupParams, labels_of, measure, write_pairs
 from pipeline.deduped.compared.spark import (
@@ -82,12 +83,14 @@ def build(
     root: str,
     *,
     earlier: Sequence[Earlier] = (),
+    max_documents: int = in_memory.MAX_DOCUMENTS,
     max_edges: int = MAX_EDGES,
 ) -> list[Dataset]:
     """Compare all given sources with each other, and by signature with what `earlier` datasets kept; publish for each
     source the kept documents and the removed ones.
 
-    Components are found on the driver up to `max_edges` edges, by star rounds on tables above. `StageError` where
+    With `verify: signature` the driver decides on up to `max_documents`, else joins do; then components are found on
+    the driver up to `max_edges` edges, by star rounds on tables above. All ways decide the same. `StageError` where
     doc_ids are not unique, or an earlier dataset is damaged. `ValueError` for `verify: exact` with earlier datasets,
     whose texts are not read.
     """
@@ -96,20 +99,39 @@ def build(
     inputs = Inputs(filtered=filtered, signatures=signatures, earlier=earlier)
     attempt = manifest.new_attempt()
     attempt_urls = [storage.join(wanted.url(root), attempt) for wanted in specs]
+    if params.verify == "signature" and inputs.n_documents <= max_documents:
+        receipts, bucket = _in_memory(spark, inputs, params, attempt_urls)
+    else:
+        receipts, bucket = _by_joins(spark, inputs, params, attempt_urls, max_edges)
+    sources = [number for number, _ in inputs.text_urls()]
+    return [
+        publish(root, wanted, attempt, [r for r in receipts if sources[r.task] == number], inputs, number, bucket)
+        for number, wanted in enumerate(specs)
+    ]
+
+
+def _in_memory(
+    spark: SparkSession, inputs: Inputs, params: DedupParams, attempt_urls: Sequence[str]
+) -> tuple[list[tables.Receipt], dict[str, Any]]:
+    found = in_memory.decide(inputs, params)
+    place = found.bucket_src, found.bucket_file, found.bucket_doc_id
+    bucket = _bucket(inputs, found.bucket_vertices, *place)
+    decisions = spark.createDataFrame(found.decisions)
+    return _written(_by_file(decisions, inputs), inputs, attempt_urls), bucket
+
+
+def _by_joins(
+    spark: SparkSession, inputs: Inputs, params: DedupParams, attempt_urls: Sequence[str], max_edges: int
+) -> tuple[list[tables.Receipt], dict[str, Any]]:
     steps = Steps(spark=spark, url=storage.join(attempt_urls[0], "steps"))
     try:
         check_unique(spark, inputs)
         check_earlier(spark, inputs)
         decided = _decided(steps, inputs, params, max_edges)
         receipts = _written(_by_file(_similar(steps, decided, params), inputs), inputs, attempt_urls)
-        bucket = _largest_bucket(spark, inputs, params, decided.largest_bucket)
+        return receipts, _largest_bucket(spark, inputs, params, decided.largest_bucket)
     finally:
         steps.remove()
-    sources = [number for number, _ in inputs.text_urls()]
-    return [
-        publish(root, wanted, attempt, [r for r in receipts if sources[r.task] == number], inputs, number, bucket)
-        for number, wanted in enumerate(specs)
-    ]
 
 
 def _decided(steps: Steps, inputs: Inputs, params: DedupParams, max_edges: int) -> _Decided:
@@ -214,17 +236,22 @@ def _written(decisions: DataFrame, inputs: Inputs, attempt_urls: Sequence[str]) 
 
 
 def _largest_bucket(spark: SparkSession, inputs: Inputs, params: DedupParams, bucket: Sequence[int]) -> dict[str, Any]:
-    """The largest bucket for the report: its `vertices`, and of a large one the `doc_id` of a document and an
-    `excerpt` of it (null for one of an earlier dataset, whose texts are not read)."""
     size, hi, lo = bucket
     if size < SHOWN_BUCKET:
         return {"vertices": size}
     own = documents(spark, inputs, params).filter((F.col("hi") == hi) & (F.col("lo") == lo))
     first = own.orderBy("src", "doc_id").select("doc_id", "src", "file").limit(1).toArrow().to_pylist()[0]
-    found = {"vertices": size, "doc_id": first["doc_id"].hex(), "excerpt": None}
-    if first["src"] < len(inputs.filtered):
-        url = inputs.filtered[first["src"]].urls("filtered")[first["file"]]
-        for rows in read_batches(url, ["doc_id", "text"]):
-            for text in rows.filter(pc.equal(rows.column("doc_id"), first["doc_id"])).column("text").to_pylist():
+    return _bucket(inputs, size, first["src"], first["file"], first["doc_id"])
+
+
+def _bucket(inputs: Inputs, size: int, src: int, file: int, doc_id: bytes) -> dict[str, Any]:
+    """The largest bucket for the report: its `vertices`, and of a large one the `doc_id` of a document and an
+    `excerpt` of it (null for one of an earlier dataset, whose texts are not read)."""
+    if size < SHOWN_BUCKET:
+        return {"vertices": size}
+    found: dict[str, Any] = {"vertices": size, "doc_id": doc_id.hex(), "excerpt": None}
+    if src < len(inputs.filtered):
+        for rows in read_batches(inputs.filtered[src].urls("filtered")[file], ["doc_id", "text"]):
+            for text in rows.filter(pc.equal(rows.column("doc_id"), doc_id)).column("text").to_pylist():
                 found["excerpt"] = excerpt(text)
     return found

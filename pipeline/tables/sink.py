@@ -16,7 +16,7 @@ import xxhash
 from pipeline import schema, storage
 from pipeline.manifest import Dataset, File
 
-FILE_BYTES = 64 * 2**20  # uncompressed; a file is what one task of the next stage reads
+FILE_BYTES = 32 * 2**20  # uncompressed; a file is what one task of the next stage reads
 ROW_GROUP_BYTES = 8 * 2**20  # uncompressed; what a reader holds at once
 
 

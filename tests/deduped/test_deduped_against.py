@@ -17,11 +17,12 @@ from rich.console import Console
 
 from pipeline import manifest, session
 from pipeline.alarms import StageError
-from pipeline.deduped import against, minhash, normal, specs
+from pipeline.deduped import against, in_memory, minhash, normal, specs
 from pipeline.deduped import spark as deduped
 from pipeline.deduped.against import Earlier
 from pipeline.deduped.batches import DedupParams
 from pipeline.deduped.compared.spark import check_earlier
+from pipeline.deduped.in_memory import MAX_DOCUMENTS
 from pipeline.deduped.inputs import Inputs
 from pipeline.deduped.published import alarms
 from pipeline.flow import STAGES, Flow
@@ -58,6 +59,7 @@ def build_against(
     files: Files,
     earlier: Sequence[Earlier],
     params: DedupParams = PARAMS,
+    max_documents: int = MAX_DOCUMENTS,
     max_edges: int = deduped.MAX_EDGES,
 ) -> dict[str, Dataset]:
     """The stage on new sources; those that stand first have priority, the earlier datasets above all."""
@@ -67,7 +69,17 @@ def build_against(
         deduped.build_signatures(spark, dataset, signatures_spec(dataset, params), str(root)) for dataset in inputs
     ]
     wanted = [specs.spec(name, inputs, params, [dataset.fingerprint for dataset in earlier]) for name in files]
-    built = deduped.build(spark, inputs, signatures, params, wanted, str(root), earlier=earlier, max_edges=max_edges)
+    built = deduped.build(
+        spark,
+        inputs,
+        signatures,
+        params,
+        wanted,
+        str(root),
+        earlier=earlier,
+        max_documents=max_documents,
+        max_edges=max_edges,
+    )
     return dict(zip(files, built, strict=True))
 
 
@@ -113,10 +125,12 @@ def reference(
 
 
 @pytest.mark.parametrize(
-    ("exact", "max_edges", "n_files"), [(True, 10**9, 3), (False, 0, 1)], ids=["exact", "as near ones, star rounds"]
+    ("exact", "max_documents", "max_edges", "n_files"),
+    [(True, 10**9, 10**9, 3), (False, 10**9, 10**9, 1), (True, 0, 10**9, 3), (False, 0, 0, 1)],
+    ids=["in memory", "as near ones, in memory", "by joins", "as near ones, star rounds"],
 )
 def test_what_earlier_datasets_kept_stays_and_its_copies_go(
-    spark: SparkSession, tmp_path: Path, exact: bool, max_edges: int, n_files: int
+    spark: SparkSession, tmp_path: Path, exact: bool, max_documents: int, max_edges: int, n_files: int
 ) -> None:
     params = replace(PARAMS, exact=exact)
     every = corpus(seed=11)
@@ -130,7 +144,7 @@ def test_what_earlier_datasets_kept_stays_and_its_copies_go(
     names = [f"a@{earlier[0].fingerprint[:8]}", "b"]
 
     files = {name: [[document for document in new if document.source == name]] for name in "ca"}
-    built = build_against(spark, tmp_path / "new", files, earlier, params, max_edges)
+    built = build_against(spark, tmp_path / "new", files, earlier, params, max_documents, max_edges)
     stayed = kept({dataset.source: dataset.deduped for dataset in earlier})
     by_id = {document.id: document for document in old}
     compared = [(by_id[i], dict(zip("ab", names, strict=True))[by_id[i].source]) for i in stayed]
@@ -204,6 +218,8 @@ def test_a_dataset_and_signatures_that_do_not_fit_are_refused(spark: SparkSessio
     wrong = replace(earlier, deduped=replace(earlier.deduped, manifest=damaged))
     with pytest.raises(StageError, match=r"kept 2 documents, but 3 are found in .* delete both"):
         check_earlier(spark, Inputs(filtered=[], signatures=[], earlier=[wrong]))
+    with pytest.raises(StageError, match=r"kept 2 documents, but 3 are found in .* delete both"):
+        in_memory.decide(Inputs(filtered=[], signatures=[], earlier=[wrong]), PARAMS)
     check_earlier(spark, Inputs(filtered=[], signatures=[], earlier=[earlier]))
 
 

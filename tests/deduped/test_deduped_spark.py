@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,6 +19,7 @@ from pipeline.deduped import minhash, normal, shingles, specs
 from pipeline.deduped import spark as deduped
 from pipeline.deduped.batches import DedupParams
 from pipeline.deduped.compared import spark as compared
+from pipeline.deduped.in_memory import MAX_DOCUMENTS
 from pipeline.deduped.published import alarms
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables.sink import Sink, read_batches
@@ -88,16 +89,23 @@ def signatures_spec(dataset: Dataset, params: DedupParams) -> Spec:
 
 
 def build(
-    spark: SparkSession, root: Path, files: Files, params: DedupParams = PARAMS, max_edges: int = deduped.MAX_EDGES
+    spark: SparkSession,
+    root: Path,
+    files: Files,
+    params: DedupParams = PARAMS,
+    max_documents: int = MAX_DOCUMENTS,
+    max_edges: int = deduped.MAX_EDGES,
 ) -> dict[str, Dataset]:
-    """The stage on these sources; sources that stand first have priority."""
+    """The stage on these sources; sources that stand first have priority. With `max_documents` 0 joins decide."""
     params = replace(params, priorities={name: number for number, name in enumerate(files)})
     inputs = [filtered(root, name, parts) for name, parts in files.items()]
     signatures = [
         deduped.build_signatures(spark, dataset, signatures_spec(dataset, params), str(root)) for dataset in inputs
     ]
     wanted = [specs.spec(name, inputs, params) for name in files]
-    built = deduped.build(spark, inputs, signatures, params, wanted, str(root), max_edges=max_edges)
+    built = deduped.build(
+        spark, inputs, signatures, params, wanted, str(root), max_documents=max_documents, max_edges=max_edges
+    )
     return dict(zip(files, built, strict=True))
 
 
@@ -212,9 +220,9 @@ def assert_as_reference(built: Mapping[str, Dataset], every: Sequence[Document],
 
 
 @pytest.mark.parametrize(
-    ("n_files", "n_partitions", "band_rows", "max_edges"),
-    [(1, 1, 10**9, 10**9), (3, 8, 100, 10**9), (8, 200, 25, 0)],
-    ids=["1 partition", "8 partitions", "200 partitions and star rounds"],
+    ("n_files", "n_partitions", "band_rows", "max_documents", "max_edges"),
+    [(4, 2, 10**9, 10**9, 10**9), (1, 1, 10**9, 0, 10**9), (3, 8, 100, 0, 10**9), (8, 200, 25, 0, 0)],
+    ids=["in memory", "1 partition", "8 partitions", "200 partitions and star rounds"],
 )
 def test_the_same_documents_go_for_the_same_ones_however_the_work_is_cut(
     spark: SparkSession,
@@ -224,12 +232,14 @@ def test_the_same_documents_go_for_the_same_ones_however_the_work_is_cut(
     n_files: int,
     n_partitions: int,
     band_rows: int,
+    max_documents: int,
     max_edges: int,
 ) -> None:
     shuffle_partitions(n_partitions)
     monkeypatch.setattr(compared, "ROWS_A_PARTITION", band_rows)
     every = corpus(seed=1)
-    built = build(spark, tmp_path, in_files(every, n_files, seed=n_files), max_edges=max_edges)
+    files = in_files(every, n_files, seed=n_files)
+    built = build(spark, tmp_path, files, max_documents=max_documents, max_edges=max_edges)
     expected = assert_as_reference(built, every, PARAMS)
     assert {kind for _, kind, _ in expected.values()} == {"exact", "near"}
     assert built["a"].manifest.report["candidate_probability"] == {
@@ -249,12 +259,13 @@ def test_verified_by_the_texts_themselves(spark: SparkSession, tmp_path: Path) -
     assert {kind for _, kind, _ in expected.values()} == {"exact", "near"}
 
 
+@pytest.mark.parametrize("max_documents", [MAX_DOCUMENTS, 0], ids=["in memory", "by joins"])
 def test_without_the_exact_pass_copies_are_near_duplicates_and_texts_without_words_all_stay(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, tmp_path: Path, max_documents: int
 ) -> None:
     params = replace(PARAMS, exact=False)
     every = corpus(seed=3)
-    built = build(spark, tmp_path, in_files(every, 2, seed=3), params)
+    built = build(spark, tmp_path, in_files(every, 2, seed=3), params, max_documents)
     expected = assert_as_reference(built, every, params)
     assert {kind for _, kind, _ in expected.values()} == {"near"}
     assert {document.id for document in every if not document.text.strip()} <= kept(built).keys()
@@ -279,14 +290,15 @@ def test_of_many_copies_one_stays_in_the_source_that_has_priority(spark: SparkSe
     assert alarms_of(built, max_cluster=49, max_source_loss=0.96) == ["max_cluster:first", "max_source_loss:second"]
 
 
-def test_a_doc_id_of_two_documents_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("max_documents", [MAX_DOCUMENTS, 0], ids=["in memory", "by joins"])
+def test_a_doc_id_of_two_documents_is_refused(spark: SparkSession, tmp_path: Path, max_documents: int) -> None:
     same = b"\xf0" * 16
     files = {
         name: [[Document(source=name, record=0, text=name, doc_id=same), Document(source=name, record=1, text="other")]]
         for name in ("code", "docs")
     }
     with pytest.raises(StageError, match=r"doc_id (f0){16} is that of 2 documents of code and docs; .* delete these"):
-        build(spark, tmp_path, files)
+        build(spark, tmp_path, files, max_documents=max_documents)
     assert not [info for info in storage.list_files(str(tmp_path)) if "/steps/" in info.path]
 
 
@@ -303,8 +315,8 @@ def test_documents_of_one_url_are_duplicates_where_the_recipe_says_so(spark: Spa
     own = [Document(source="web", record=n, text=texts[n], url=at[n]) for n in range(6)]
     by_text = removed(build(spark, tmp_path / "text", {"web": [own]}))
     assert by_text.keys() == {own[2].id, max(own[4].id, own[5].id)}
-    for number, max_edges in enumerate((deduped.MAX_EDGES, 0)):
-        built = build(spark, tmp_path / str(number), {"web": [own]}, replace(PARAMS, url=True), max_edges=max_edges)
+    for number, limits in enumerate(({}, {"max_documents": 0}, {"max_documents": 0, "max_edges": 0})):
+        built = build(spark, tmp_path / str(number), {"web": [own]}, replace(PARAMS, url=True), **limits)
         found = {doc_id: (to, kind) for doc_id, (to, kind, _) in removed(built).items()}
         # b.org joins the near copies of one text with the copies of another: of all these the longest stays.
         assert found == {
@@ -319,20 +331,22 @@ def test_documents_of_one_url_are_duplicates_where_the_recipe_says_so(spark: Spa
 def test_a_named_signal_decides_between_documents_of_one_priority(spark: SparkSession, tmp_path: Path) -> None:
     own = [Document(source="a", record=n, text="x y" + " " * n, words=words) for n, words in enumerate((3, 5))]
     other = [Document(source="b", record=0, text="x Y", words=9)]
-    for most, kept_id in ((True, own[1].id), (False, own[0].id)):
+    for most, max_documents in product((True, False), (MAX_DOCUMENTS, 0)):
         params = replace(PARAMS, keep="n_words", keep_most=most)
-        built = build(spark, tmp_path / str(most), {"a": [own], "b": [other]}, params)
-        assert kept(built) == {kept_id: 3}
+        root = tmp_path / f"{most} {max_documents}"
+        built = build(spark, root, {"a": [own], "b": [other]}, params, max_documents)
+        assert kept(built) == {own[1 if most else 0].id: 3}
 
 
+@pytest.mark.parametrize("max_documents", [MAX_DOCUMENTS, 0], ids=["in memory", "by joins"])
 def test_the_report_shows_the_largest_clusters_and_a_bucket_of_boilerplate(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_documents: int
 ) -> None:
     monkeypatch.setattr(deduped, "SHOWN_BUCKET", 5)
     boilerplate = " ".join(WORDS[:100])
     texts = ["a page " * 100, "A page " * 100, *(f"{boilerplate} {number}" for number in range(40)), "alone"]
     own = documents("web", *texts)
-    built = build(spark, tmp_path, {"web": [own[:20], own[20:]]})
+    built = build(spark, tmp_path, {"web": [own[:20], own[20:]]}, max_documents=max_documents)
     report = built["web"].manifest.report
     assert [cluster["documents"] for cluster in report["largest_clusters"]] == [40, 2]
     assert report["largest_clusters"][0]["excerpt"].startswith("w0 w1 w2")

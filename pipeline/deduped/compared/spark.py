@@ -9,10 +9,9 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that everybody gives it
 
-from pipeline.alarms import StageError
 from pipeline.deduped import batches
 from pipeline.deduped.batches import DedupParams
-from pipeline.deduped.inputs import Inputs
+from pipeline.deduped.inputs import ABOVE_ALL, Inputs
 from pipeline.deduped.steps.spark import mapped
 
 ROWS_A_PARTITION = 2_000_000  # rows of bands that one task pairs, 32 bytes each and some copies while it sorts them
@@ -22,7 +21,6 @@ FEW_TASKS = 64
 
 VERTEX = ["hi", "lo"]
 PAIR = ["a_hi", "a_lo", "b_hi", "b_lo"]
-ABOVE_ALL = -(2**31)  # the priority of earlier datasets; a recipe's is larger
 PAYLOAD_DDL = "hi bigint, lo bigint, payload binary"
 PAIR_DDL = "a_hi bigint, a_lo bigint, b_hi bigint, b_lo bigint"
 
@@ -36,12 +34,7 @@ def check_unique(spark: SparkSession, inputs: Inputs) -> None:
         .filter(F.col("n") > 1)
     )
     for found in repeated.orderBy(*VERTEX).limit(1).toArrow().to_pylist():
-        names = sorted({inputs.names[found["first"]], inputs.names[found["last"]]})
-        raise StageError(
-            f"doc_id {batches.doc_id_of(found['hi'], found['lo']).hex()} is that of {found['n']} documents of "
-            f"{' and '.join(names)}; a removal could not be looked up. A doc_id is made of source, file and record, so "
-            "a dataset is damaged: delete these sources' folders below `documents` and `filtered` and run both again"
-        )
+        raise inputs.repeated(found["hi"], found["lo"], found["n"], {found["first"], found["last"]})
 
 
 def check_earlier(spark: SparkSession, inputs: Inputs) -> None:
@@ -50,13 +43,7 @@ def check_earlier(spark: SparkSession, inputs: Inputs) -> None:
         return
     ids = mapped(spark, inputs.earlier_files(), batches.doc_ids_of, "hi bigint, lo bigint, src int")
     found = {row["src"]: row["count"] for row in ids.groupBy("src").count().toArrow().to_pylist()}
-    for src, dataset in enumerate(inputs.earlier, len(inputs.filtered)):
-        if found.get(src, 0) != dataset.n_documents:
-            raise StageError(
-                f"dedup.against = {dataset.deduped.url} kept {dataset.n_documents} documents, but "
-                f"{found.get(src, 0)} are found in {dataset.signatures.url} less the removed ones: one of the two is "
-                "damaged or was made otherwise; delete both and run the mix that made them again"
-            )
+    inputs.check_earlier(found)
 
 
 def documents(spark: SparkSession, inputs: Inputs, params: DedupParams) -> DataFrame:

@@ -1,0 +1,207 @@
+"""What is decided of every document where one process can hold all signatures: the same as by joins, at a fraction of
+their cost. The steps are those of `spark`, on arrays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.deduped import batches, minhash
+from pipeline.deduped.batches import DedupParams, Int64s
+from pipeline.deduped.components import components
+from pipeline.deduped.inputs import ABOVE_ALL, Inputs
+
+MAX_DOCUMENTS = 1_000_000  # 3 KB each at the peak with 112 numbers: signatures, rows of bands, copies while sorting
+PAIRS_AT_ONCE = 1 << 17  # whose signatures are compared
+
+
+_COLUMNS = pa.schema(
+    {
+        "doc_id": pa.binary(),
+        "src": pa.int32(),
+        "priority": pa.int64(),
+        "file": pa.int32(),
+        "n_bytes": pa.int64(),
+        "n_shingles": pa.int64(),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Documents:
+    """All documents: those of the sources, then earlier ones. `table` has `_COLUMNS`; arrays [n_documents]: `vertex`
+    (by number, in the order of the halves), `url` (canonical ones by number, -1 where there is none or they are not
+    compared), `quality` (the more the better). Of each vertex: its signature (uint32 [n_vertices, num_perm]), whether
+    it has words, whether it has an earlier document."""
+
+    table: pa.Table
+    vertex: Int64s
+    url: Int64s
+    quality: npt.NDArray[np.float64]
+    signatures: npt.NDArray[np.uint32]
+    has_words: npt.NDArray[np.bool_]
+    earlier: npt.NDArray[np.bool_]
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        return np.asarray(self.table.column(name).to_numpy())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decided:
+    """`decisions`: a row for each document of the sources in a cluster of two or more (doc_id, src, file, cluster_size,
+    kept_doc_id, kept_src, kind, similarity). The largest bucket: its vertices, and a document in it, which lies in
+    `bucket_file` of source `bucket_src`."""
+
+    decisions: pa.Table
+    bucket_vertices: int
+    bucket_doc_id: bytes
+    bucket_src: int
+    bucket_file: int
+
+
+def decide(inputs: Inputs, params: DedupParams) -> Decided:
+    """Decide, with `verify: signature`. `StageError` as `check_unique` and `check_earlier` of the joins."""
+    documents = _read(inputs, params)
+    _check(inputs, documents)
+    a, b, largest, size = _candidates(documents, params)
+    similar = _similarity(documents.signatures, a, b) >= params.threshold
+    edges = np.concatenate([np.column_stack((a[similar], b[similar])), _same_urls(documents)])
+    group = np.arange(len(documents.earlier))
+    vertices, labels = components(edges)
+    group[vertices] = labels
+    holder = int(np.argmax(documents.vertex == largest[0])) if len(size) else -1
+    return Decided(
+        decisions=_kept(documents, group[documents.vertex], len(inputs.filtered)),
+        bucket_vertices=int(size[0]) if len(size) else 0,
+        bucket_doc_id=documents.table.column("doc_id")[holder].as_py() if len(size) else b"",
+        bucket_src=int(documents.column("src")[holder]) if len(size) else -1,
+        bucket_file=int(documents.column("file")[holder]) if len(size) else -1,
+    )
+
+
+def _check(inputs: Inputs, documents: _Documents) -> None:
+    src = documents.column("src")
+    halves = batches.halves(documents.table.column("doc_id").combine_chunks())[src < len(inputs.filtered)]
+    number, hi, lo = batches.numbered(halves[:, 0].copy(), halves[:, 1].copy())
+    counts = np.bincount(number, minlength=len(hi))
+    for repeated in np.flatnonzero(counts > 1)[:1]:
+        holders = src[: len(number)][number == repeated]
+        raise inputs.repeated(hi[repeated], lo[repeated], len(holders), {*holders.tolist()})
+    found = np.bincount(src, minlength=len(inputs.filtered) + len(inputs.earlier))
+    inputs.check_earlier(dict(enumerate(found.tolist())))
+
+
+def _read(inputs: Inputs, params: DedupParams) -> _Documents:
+    priorities = [*(params.priorities[name] for name in inputs.sources), *[ABOVE_ALL] * len(inputs.earlier)]
+    n_numbers = params.bands * params.rows
+    rows, ends, values = [_COLUMNS.empty_table()], [np.empty((0, 2), np.int64)], [np.empty((0, n_numbers), np.uint32)]
+    for file in inputs.files():
+        for found in batches.taking_part(file, ["file", "n_bytes", "exact", "n_shingles", "signature"]):
+            ends.append(np.column_stack(batches.vertices(found, params, file.salt)))
+            values.append(batches.signature_values(found.column("signature"), n_numbers))
+            columns = {name: found.column(name) for name in ("doc_id", "file", "n_bytes", "n_shingles")}
+            columns["src"] = pa.array(np.full(found.num_rows, file.src, np.int32))
+            columns["priority"] = pa.array(np.full(found.num_rows, priorities[file.src], np.int64))
+            rows.append(pa.table({name: columns[name].cast(_COLUMNS.field(name).type) for name in _COLUMNS.names}))
+    table, halves = pa.concat_tables(rows).combine_chunks(), np.concatenate(ends)
+    vertex, hi, _ = batches.numbered(halves[:, 0], halves[:, 1])
+    speaks = np.empty(len(hi), np.int64)
+    speaks[vertex] = np.arange(len(vertex))  # copies have equal signatures: any of them speaks for the vertex
+    n_new = int((table.column("src").to_numpy() < len(inputs.filtered)).sum())  # those of the sources stand first
+    earlier = np.zeros(len(hi), np.bool_)
+    earlier[vertex[n_new:]] = True
+    return _Documents(
+        table=table,
+        vertex=vertex,
+        url=_urls(inputs, table, n_new) if params.url else np.full(len(vertex), -1),
+        quality=_quality(inputs, params, table, n_new) if params.keep else np.zeros(len(vertex)),
+        signatures=np.concatenate(values)[speaks],
+        has_words=table.column("n_shingles").to_numpy()[speaks] > 0,
+        earlier=earlier,
+    )
+
+
+def _urls(inputs: Inputs, table: pa.Table, n_new: int) -> Int64s:
+    found = [rows for task in inputs.text_urls() for rows in batches.urls_of(task)]
+    url = np.full(table.num_rows, -1)
+    if found:
+        own = _with_rows(pa.Table.from_batches(found), table, n_new)
+        numbers, _, _ = batches.numbered(own.column("url_hi").to_numpy(), own.column("url_lo").to_numpy())
+        url[own.column("row").to_numpy()] = numbers
+    return url
+
+
+def _quality(inputs: Inputs, params: DedupParams, table: pa.Table, n_new: int) -> npt.NDArray[np.float64]:
+    found = [rows for task in inputs.text_urls() for rows in batches.quality_of(str(params.keep), task)]
+    quality = np.zeros(table.num_rows)
+    if found:
+        own = _with_rows(pa.Table.from_batches(found), table, n_new)
+        quality[own.column("row").to_numpy()] = own.column("quality").to_numpy()
+    return quality if params.keep_most else -quality
+
+
+def _with_rows(columns: pa.Table, table: pa.Table, n_new: int) -> pa.Table:
+    """`columns` with the `row` of the document of a source that each doc_id stands for."""
+    rows = pa.table({"doc_id": table.column("doc_id").slice(0, n_new), "row": np.arange(n_new)})
+    return columns.join(rows, "doc_id", join_type="inner").combine_chunks()
+
+
+def _candidates(documents: _Documents, params: DedupParams) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+    """As `batches.paired`."""
+    vertices = np.flatnonzero(documents.has_words)
+    buckets = minhash.band_hashes(documents.signatures[vertices], bands=params.bands, rows=params.rows)
+    affinity = np.roll(buckets, -1, axis=1).reshape(-1).view(np.int64)
+    bucket, number = buckets.reshape(-1).view(np.int64), np.repeat(vertices, params.bands)
+    some = batches.shared(bucket)
+    return batches.paired(bucket[some], affinity[some], number[some], documents.earlier)
+
+
+def _similarity(signatures: npt.NDArray[np.uint32], a: Int64s, b: Int64s) -> npt.NDArray[np.float64]:
+    runs = range(0, len(a), PAIRS_AT_ONCE)
+    found = [minhash.estimate(signatures[a[i : i + PAIRS_AT_ONCE]], signatures[b[i : i + PAIRS_AT_ONCE]]) for i in runs]
+    return np.concatenate([np.empty(0), *found])
+
+
+def _same_urls(documents: _Documents) -> Int64s:
+    """Edges between the vertices of a URL: int64 [k, 2], from the smallest to the others."""
+    rows = np.flatnonzero(documents.url >= 0)
+    rows = rows[np.lexsort((documents.vertex[rows], documents.url[rows]))]
+    url, vertex = documents.url[rows], documents.vertex[rows]
+    starts = np.flatnonzero(np.concatenate(([True], np.diff(url) != 0)))[: len(url)]
+    smallest = np.repeat(vertex[starts], np.diff(np.append(starts, len(url))))
+    return np.asarray(np.column_stack((smallest, vertex))[smallest != vertex])
+
+
+def _kept(documents: _Documents, group: Int64s, n_sources: int) -> pa.Table:
+    """Of each group of two documents or more the one that stays, the others with kind and similarity."""
+    ids = batches.halves(documents.table.column("doc_id").combine_chunks()).view(np.uint64)
+    priority, n_bytes, src = (documents.column(name) for name in ("priority", "n_bytes", "src"))
+    order = np.lexsort((src, ids[:, 1], ids[:, 0], -n_bytes, -documents.quality, priority, group))
+    starts = np.flatnonzero(np.concatenate(([True], np.diff(group[order]) != 0)))[: len(order)]
+    sizes = np.diff(np.append(starts, len(order)))
+    best = np.empty(len(order), np.int64)
+    best[order] = np.repeat(order[starts], sizes)
+    size = np.empty(len(order), np.int64)
+    size[order] = np.repeat(sizes, sizes)
+    rows = np.flatnonzero((size > 1) & (src < n_sources))
+    kept = best[rows]
+    exact = documents.vertex[rows] == documents.vertex[kept]
+    same_url = (documents.url[rows] == documents.url[kept]) & (documents.url[rows] >= 0)
+    similarity = np.ones(len(rows))
+    apart = ~exact
+    similarity[apart] = _similarity(documents.signatures, documents.vertex[rows[apart]], documents.vertex[kept[apart]])
+    doc_ids = documents.table.column("doc_id")
+    return pa.table(
+        {
+            "doc_id": doc_ids.take(pa.array(rows)),
+            "src": src[rows],
+            "file": documents.column("file")[rows],
+            "cluster_size": size[rows],
+            "kept_doc_id": doc_ids.take(pa.array(kept)),
+            "kept_src": src[kept],
+            "kind": pa.array(np.where(exact, "exact", np.where(same_url, "url", "near")), pa.string()),
+            "similarity": similarity,
+        }
+    )
