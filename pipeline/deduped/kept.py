@@ -19,11 +19,13 @@ def write_file(
 ) -> None:
     """Write the kept and the removed documents of files[partition], a file of filtered documents. `batches`: what was
     decided of those that belong to clusters of two or more; rows without a doc_id mean nothing."""
-    decided = {row["doc_id"]: row for batch in batches for row in batch.to_pylist()}
+    decided = {row["doc_id"]: row for batch in batches for row in batch.to_pylist() if row["doc_id"] is not None}
+    n_found = 0
     largest = clusters.Largest()
     columns = [name for name in schema.arrow(STAGE, "deduped").names if name != "cluster_size"]
     for rows in read_batches(files[partition], columns):
         doc_ids = rows.column("doc_id").to_pylist()
+        n_found += sum(i in decided for i in doc_ids)
         sizes = np.array([decided[i]["cluster_size"] if i in decided else 1 for i in doc_ids], np.int64)
         gone = np.array([i in decided and _goes(decided[i]) for i in doc_ids], bool)
         n_bytes = rows.column("n_bytes").to_numpy()
@@ -35,6 +37,11 @@ def write_file(
         sink.write("deduped", kept.select(schema.arrow(STAGE, "deduped").names))
         largest.add(kept.column("doc_id"), sizes[~gone])
         _remove(sink, rows, n_bytes, [decided[doc_ids[i]] for i in np.flatnonzero(gone)], gone, sources)
+    if n_found != len(decided):
+        raise RuntimeError(
+            f"{len(decided) - n_found} documents that were decided on are not in {files[partition]}, where their "
+            "signatures say that they are; delete these signatures and run again"
+        )
     sink.notes = {"largest": largest.notes()}
 
 

@@ -22,10 +22,10 @@ def table(dataset: Dataset) -> RenderableType:
         f"{_megabytes(counts['kept_bytes'])} of {_megabytes(counts['bytes'])} MB"
     )
     found = Table()
-    found.add_column("reason")
+    found.add_column("reason", no_wrap=True)
     for name in ("limit", "hits", "only this", "rejected", "MB", *(f"{move:+.0%}" for move in MOVES)):
         found.add_column(name, justify="right", no_wrap=True)
-    found.add_column("mostly together with")
+    found.add_column("mostly together with", overflow="fold")
     for row in rows:
         moves = [f"{moved['hits'] - row['hits']:+,}" for moved in row["moved"]] or [""] * len(MOVES)
         found.add_row(
