@@ -191,11 +191,15 @@ class Flow:
             wanted = delined_stage.spec(dataset, lines.max_documents)
             build = partial(delined_stage.build, filtered=dataset, wanted=wanted, root=self._root)
             n_bytes = dataset.manifest.counts["kept_bytes"]
-            found[name] = self._ensure(wanted, n_bytes, partial(self._with_spark, build))
+            found[name] = self._ensure(wanted, n_bytes, partial(self._cut_lines, build))
+            loss = self._mix.dedup.max_source_loss
+            self._check(published.line_alarms(found[name], max_source_loss=loss))
         return found
 
-    def _with_spark(self, build: Callable[[SparkSession], Dataset]) -> Dataset:
-        return build(self.spark)
+    def _cut_lines(self, build: Callable[[SparkSession], Dataset]) -> Dataset:
+        built = build(self.spark)
+        self._console.print(clusters_table.lines(built))
+        return built
 
     @cached_property
     def deduped(self) -> ByName:

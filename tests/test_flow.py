@@ -382,7 +382,13 @@ def test_lines_urls_and_a_signal_decide_what_deduplication_keeps(
     assert (kept.manifest.parameters["bands"], kept.manifest.parameters["rows"]) == (9, 12)
     printed = capsys.readouterr().out
     assert "deduped: removed documents, by the source of the one that stays" in printed
+    assert "Home | About | Imprint" in printed
     assert cli.main(["duplicates", kept.url]) == 0
     assert "2 documents" in capsys.readouterr().out
     again = flow_of(make_recipe(raw, sources=sources, dedup=dedup), tmp_path / "root", None).deduped["web"]
     assert again.manifest == kept.manifest
+    strict = make_recipe(raw, sources=sources, dedup=dedup.replace("{url", "{max_source_loss: 0.01, url"))
+    with pytest.raises(
+        StageError, match=r"loses \d\.\d% to lines that .* 6 documents .*'Home \| About.* \(31 documents\)"
+    ):
+        _ = flow_of(strict, tmp_path / "root", None).deduped

@@ -21,6 +21,23 @@ def table(datasets: Sequence[Dataset]) -> RenderableType:
     return Group(_sources(datasets), _sizes(datasets), _similarities(datasets))
 
 
+def lines(dataset: Dataset) -> RenderableType:
+    """What was cut of a source's repeated lines, and the heaviest ones."""
+    counts, report = dataset.manifest.counts, dataset.manifest.report
+    [change] = report["changes"]
+    found = Table()
+    found.add_column("documents", justify="right")
+    found.add_column("line")
+    for line in report["heaviest"]:
+        found.add_row(f"{line['documents']:,}", escape(line["text"]))
+    return Group(
+        f"delined {dataset.manifest.source}: {report['heavy_lines']:,} different lines stand in more than "
+        f"{dataset.manifest.parameters['max_documents']} documents; {change['removed_bytes']:,} of {counts['bytes']:,} "
+        f"bytes are cut out of {change['documents']:,} documents, {sum(counts['rejected'].values()):,} have none left",
+        found,
+    )
+
+
 def largest(dataset: Dataset, most: int) -> list[RenderableType]:
     """The largest clusters of a source with the beginning of the text that stands for each, at most so many."""
     return [

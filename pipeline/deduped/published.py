@@ -112,6 +112,25 @@ def alarms(dataset: Dataset, *, max_cluster: int, max_source_loss: float, max_bu
     return found
 
 
+def line_alarms(dataset: Dataset, *, max_source_loss: float) -> list[Alarm]:
+    """A source that lost more than a share of its bytes, or of its documents, to its repeated lines."""
+    counts, source = dataset.manifest.counts, dataset.manifest.source
+    kept_shares = (counts[f"kept_{unit}"] / max(1, counts[unit]) for unit in ("bytes", "documents"))
+    loss = 1 - min(kept_shares) if counts["documents"] else 0.0
+    if loss <= max_source_loss:
+        return []
+    shown = ", ".join(
+        f"{line['text'][:BEGINNING_CHARACTERS]!r} ({line['documents']} documents)"
+        for line in dataset.manifest.report["heaviest"][:BEGINNINGS]
+    )
+    most = dataset.manifest.parameters["max_documents"]
+    message = (
+        f"source {source} loses {loss:.1%} to lines that stand in more than {most} documents (of {counts['bytes']} bytes {counts['kept_bytes']} stay, of {counts['documents']} documents "
+        f"{counts['kept_documents']}), max_source_loss is {max_source_loss:.1%}; the heaviest lines: {shown}"
+    )
+    return [Alarm(name=f"max_source_loss:{source}", message=message)]
+
+
 def _beginnings(dataset: Dataset) -> str:
     shown = [cluster["excerpt"][:BEGINNING_CHARACTERS] for cluster in dataset.manifest.report["largest_clusters"]]
     return ", ".join(repr(text) for text in shown[:BEGINNINGS])

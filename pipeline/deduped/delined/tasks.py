@@ -112,5 +112,7 @@ def _hashes_of(spans: Sequence[npt.NDArray[np.uint8]]) -> Hashes:
 
 def _composed(before: pa.Array, after: pa.Array) -> pa.Array:
     """The edit lists of texts that were edited before, and then again."""
+    if before.null_count == len(before):
+        return after
     lists = zip(before.to_pylist(), after.to_pylist(), strict=True)
     return pa.array([compose(a, b) if a and b else a or b for a, b in lists], pa.list_(pa.int64()))
