@@ -125,8 +125,9 @@ def line_alarms(dataset: Dataset, *, max_source_loss: float) -> list[Alarm]:
     )
     most = dataset.manifest.parameters["max_documents"]
     message = (
-        f"source {source} loses {loss:.1%} to lines that stand in more than {most} documents (of {counts['bytes']} bytes {counts['kept_bytes']} stay, of {counts['documents']} documents "
-        f"{counts['kept_documents']}), max_source_loss is {max_source_loss:.1%}; the heaviest lines: {shown}"
+        f"source {source} loses {loss:.1%} to lines that stand in more than {most} documents (of {counts['bytes']} "
+        f"bytes {counts['kept_bytes']} stay, of {counts['documents']} documents {counts['kept_documents']}), "
+        f"max_source_loss is {max_source_loss:.1%}; the heaviest lines: {shown}"
     )
     return [Alarm(name=f"max_source_loss:{source}", message=message)]
 

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from numba import njit
 
 from pipeline.texts.buffers import Texts
+from pipeline.texts.characters import character_at
 from pipeline.texts.unicode_tables import UNSPACED, flags_of_all
 
 # An entry of the tables: the kind in the highest 3 bits, the canonical combining class in 8, the code point in 21. For
@@ -147,7 +148,7 @@ def _hash_words(data, offsets, folds, parts, starts, room):  # type: ignore[no-u
             if data[at] < 0x80:
                 fold, at = np.int64(folds[data[at]]), at + 1
             else:
-                code, at = _character(data, at, end)
+                code, at = character_at(data, at, end)
                 fold = np.int64(folds[code])
             kind = fold >> KIND
             if kind == LETTER and word == LETTER and n_marks == 0:
@@ -181,22 +182,6 @@ def _hash_words(data, offsets, folds, parts, starts, room):  # type: ignore[no-u
             n += 1
         starts[text + 1] = n
     return prefixes[: n + 1]
-
-
-@njit(cache=True, nogil=True)
-def _character(data, at, end):  # type: ignore[no-untyped-def]
-    """The code point that starts at byte `at` and is not ASCII, and where the next one starts (at most `end`)."""
-    lead = np.int64(data[at])
-    if lead < 0xE0:
-        code, stop = lead & 0x1F, at + 2
-    elif lead < 0xF0:
-        code, stop = lead & 0x0F, at + 3
-    else:
-        code, stop = lead & 0x07, at + 4
-    stop = min(stop, end)
-    for i in range(at + 1, stop):
-        code = (code << 6) | (np.int64(data[i]) & 0x3F)
-    return code, stop
 
 
 @njit(cache=True, nogil=True)

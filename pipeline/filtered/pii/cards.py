@@ -18,6 +18,7 @@ of 16 digits one in 43 is a card number as it is. (datatrove, Dolma and BigCode 
 import numpy as np
 from numba import njit, types
 
+from pipeline.filtered.pii.byte_kinds import DIGITS, LETTERS, is_in, is_kind, kinds_of_bytes
 from pipeline.texts.characters import TEXT_ARGUMENTS
 
 # First digits (from, to), and digits in all (from, to), of each network's numbers.
@@ -46,22 +47,15 @@ _NETWORKS = np.array([(len(str(row[0])), *row) for row in NETWORKS], np.int64)
 _POWERS = 10 ** np.arange(MOST_DIGITS)
 _GROUPS = np.array([int("".join(str(size) for size in sizes), 16) for sizes in GROUPS], np.int64)
 
-_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGIT, _ALNUM, _BEFORE, _BEHIND = 1, 2, 4, 8
-_KINDS = np.zeros(256, np.uint8)
-for _bit, _members in (
-    (_DIGIT, b"0123456789"),
-    (_ALNUM, _LETTERS + b"0123456789"),
-    (_BEFORE, _LETTERS + b"0123456789_.-+$%/=#@\\&"),
-    (_BEHIND, _LETTERS + b"0123456789_%"),
-):
-    _KINDS[np.frombuffer(_members, np.uint8)] |= _bit
-
-
-@njit(cache=True, nogil=True)
-def _is_kind(data, at, start, end, kinds):  # type: ignore[no-untyped-def]
-    """Whether byte `at` lies in [start, end) and is of one of the kinds."""
-    return start <= at < end and (_KINDS[data[at]] & kinds) != 0
+_KINDS = kinds_of_bytes(
+    {
+        _DIGIT: DIGITS,
+        _ALNUM: LETTERS + DIGITS,
+        _BEFORE: LETTERS + b"0123456789_.-+$%/=#@\\&",
+        _BEHIND: LETTERS + b"0123456789_%",
+    }
+)
 
 
 @njit(cache=True, nogil=True)
@@ -72,16 +66,8 @@ def _goes_on(data, at, end):  # type: ignore[no-untyped-def]
     if _KINDS[data[at]] & _BEHIND:
         return True
     if data[at] == 0x2D:
-        return _is_kind(data, at + 1, at, end, _ALNUM)
-    return data[at] == 0x2E and _is_kind(data, at + 1, at, end, _DIGIT)
-
-
-@njit(cache=True, nogil=True)
-def _is_in(values, value):  # type: ignore[no-untyped-def]
-    found = False
-    for one in values:
-        found |= one == value
-    return found
+        return is_kind(_KINDS, data, at + 1, at, end, _ALNUM)
+    return data[at] == 0x2E and is_kind(_KINDS, data, at + 1, at, end, _DIGIT)
 
 
 @njit(cache=True, nogil=True)
@@ -113,7 +99,7 @@ def _card(data, start, at, end):  # type: ignore[no-untyped-def]
     stop = at
     while True:
         size = 0
-        while n <= MOST_DIGITS and _is_kind(data, stop, at, end, _DIGIT):
+        while n <= MOST_DIGITS and is_kind(_KINDS, data, stop, at, end, _DIGIT):
             value = 10 * value + (data[stop] & 15)
             stop, size, n = stop + 1, size + 1, n + 1
         if n > MOST_DIGITS or n_groups == MOST_GROUPS:
@@ -121,12 +107,12 @@ def _card(data, start, at, end):  # type: ignore[no-untyped-def]
         sizes, n_groups = sizes << 4 | min(size, 15), n_groups + 1
         if n_groups == 1 and stop < end and size == GROUPS[0][0] and (data[stop] == 0x20 or data[stop] == 0x2D):
             mark = data[stop]
-        if mark == 0 or not (stop < end and data[stop] == mark and _is_kind(data, stop + 1, at, end, _DIGIT)):
+        if mark == 0 or not (stop < end and data[stop] == mark and is_kind(_KINDS, data, stop + 1, at, end, _DIGIT)):
             break
         stop += 1
-    if n < LEAST_DIGITS or (n_groups > 1 and not _is_in(_GROUPS, sizes)):
+    if n < LEAST_DIGITS or (n_groups > 1 and not is_in(_GROUPS, sizes)):
         return -1
-    if mark == 0x20 and _is_kind(data, at - 2, start, end, _DIGIT) and data[at - 1] == 0x20:
+    if mark == 0x20 and is_kind(_KINDS, data, at - 2, start, end, _DIGIT) and data[at - 1] == 0x20:
         return -1
     if sizes == _GROUPS[0] and _counts_up(value):
         return -1
@@ -151,8 +137,8 @@ def find_card_numbers(data, offsets, first, last):  # type: ignore[no-untyped-de
             # No network's numbers start with 0, 1 or 7 to 9; so 19 digits fit into 63 bits.
             if (
                 0x32 <= byte <= 0x36
-                and _is_kind(data, at + 3, start, end, _DIGIT)
-                and not _is_kind(data, at - 1, start, end, _BEFORE)
+                and is_kind(_KINDS, data, at + 3, start, end, _DIGIT)
+                and not is_kind(_KINDS, data, at - 1, start, end, _BEFORE)
             ):
                 stop = _card(data, start, at, end)
                 if stop >= 0:

@@ -27,6 +27,7 @@ BigCode's (bigcode-dataset, pii/utils/emails_ip_addresses_detection.py) takes an
 import numpy as np
 from numba import njit, types
 
+from pipeline.filtered.pii.byte_kinds import DIGITS, LETTERS, is_in, is_kind, kinds_of_bytes
 from pipeline.texts.characters import TEXT_ARGUMENTS
 
 MOST_LOCAL = 64
@@ -53,37 +54,22 @@ _ENDINGS = np.array(sorted(_packed(label) for label in RESERVED_ENDINGS + PICTUR
 _EXAMPLE = _packed("example")
 _EXAMPLE_ENDINGS = np.array([_packed(domain.split(".")[1]) for domain in RESERVED_DOMAINS], np.int64)
 
-_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_KINDS = np.zeros(256, np.uint8)
-for _bit, _members in (
-    (_DIGIT, b"0123456789"),
-    (_LETTER, _LETTERS),
-    (_LOCAL, _LETTERS + b"0123456789._+-"),
-    (_TEMPLATE, b"$%)}"),
-    (_BEHIND, b"@_("),
-    (_USERINFO, _LETTERS + b"0123456789-._~%!$&'()*+,;=:"),
-):
-    _KINDS[np.frombuffer(_members, np.uint8)] |= _bit
-
-
-@njit(cache=True, nogil=True)
-def _is_kind(data, at, start, end, kinds):  # type: ignore[no-untyped-def]
-    """Whether byte `at` lies in [start, end) and is of one of the kinds."""
-    return start <= at < end and (_KINDS[data[at]] & kinds) != 0
-
-
-@njit(cache=True, nogil=True)
-def _is_in(values, value):  # type: ignore[no-untyped-def]
-    found = False
-    for one in values:
-        found |= one == value
-    return found
+_KINDS = kinds_of_bytes(
+    {
+        _DIGIT: DIGITS,
+        _LETTER: LETTERS,
+        _LOCAL: LETTERS + b"0123456789._+-",
+        _TEMPLATE: b"$%)}",
+        _BEHIND: b"@_(",
+        _USERINFO: LETTERS + b"0123456789-._~%!$&'()*+,;=:",
+    }
+)
 
 
 @njit(cache=True, nogil=True)
 def _in_url(data, start, first):  # type: ignore[no-untyped-def]
     """Whether nothing but user and password stands between "://" and byte `first`."""
-    while _is_kind(data, first - 1, start, first, _USERINFO):
+    while is_kind(_KINDS, data, first - 1, start, first, _USERINFO):
         first -= 1
     return first - 3 >= start and data[first - 1] == 0x2F and data[first - 2] == 0x2F and data[first - 3] == 0x3A
 
@@ -92,13 +78,13 @@ def _in_url(data, start, first):  # type: ignore[no-untyped-def]
 def _local_part(data, start, at):  # type: ignore[no-untyped-def]
     """Where the local part before the "@" at byte `at` starts, -1 if there is none."""
     first = at
-    while _is_kind(data, first - 1, start, at, _LOCAL):
+    while is_kind(_KINDS, data, first - 1, start, at, _LOCAL):
         first -= 1
     if first > start:
         before = data[first - 1]
         if before == 0x40 or _KINDS[before] & _TEMPLATE:
             return -1
-        if before == 0x5C and _is_kind(data, first, start, at, _LETTER):
+        if before == 0x5C and is_kind(_KINDS, data, first, start, at, _LETTER):
             first += 1
     while first < at and not _KINDS[data[first]] & _ALNUM:
         first += 1
@@ -120,7 +106,7 @@ def _label(data, at, end):  # type: ignore[no-untyped-def]
             following = stop + 1
             while following < end and data[following] == 0x2D:
                 following += 1
-            if not _is_kind(data, following, at, end, _ALNUM):
+            if not is_kind(_KINDS, data, following, at, end, _ALNUM):
                 break
             stop, kinds = following, kinds | 64
         elif not _KINDS[data[stop]] & _ALNUM:
@@ -142,14 +128,14 @@ def _domain(data, first, end):  # type: ignore[no-untyped-def]
             return -1
         n_labels += 1
         n_numbers += kinds == _DIGIT and n_labels <= 2
-        if not (stop < end and data[stop] == 0x2E and _is_kind(data, stop + 1, first, end, _ALNUM)):
+        if not (stop < end and data[stop] == 0x2E and is_kind(_KINDS, data, stop + 1, first, end, _ALNUM)):
             break
         at = stop + 1
     if n_labels < 2 or n_numbers == 2 or kinds != _LETTER or stop - at < 2 or stop - first > MOST_DOMAIN:
         return -1
-    if _is_kind(data, stop, first, end, _BEHIND) or _is_in(_ENDINGS, value):
+    if is_kind(_KINDS, data, stop, first, end, _BEHIND) or is_in(_ENDINGS, value):
         return -1
-    return -1 if before == _EXAMPLE and _is_in(_EXAMPLE_ENDINGS, value) else stop
+    return -1 if before == _EXAMPLE and is_in(_EXAMPLE_ENDINGS, value) else stop
 
 
 @njit(types.int64(*TEXT_ARGUMENTS[:2], types.int64[::1], types.int64[::1]), cache=True, nogil=True)

@@ -25,6 +25,7 @@ out those of four single digits, which are versions.
 import numpy as np
 from numba import njit, types
 
+from pipeline.filtered.pii.byte_kinds import is_in
 from pipeline.texts.characters import TEXT_ARGUMENTS
 
 # First address and bits of each network that is not public.
@@ -81,14 +82,6 @@ def _is_public(networks, bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _is_in(values, value):  # type: ignore[no-untyped-def]
-    found = False
-    for one in values:
-        found |= one == value
-    return found
-
-
-@njit(cache=True, nogil=True)
 def _goes_on(data, at, end, mark):  # type: ignore[no-untyped-def]
     """Whether what ends before byte `at` is joined to more: by a letter, digit or `_`, or by a dot, hyphen or `mark`
     with a letter or digit behind it."""
@@ -116,7 +109,7 @@ def _ipv4(data, at, end):  # type: ignore[no-untyped-def]
         if not 1 <= n <= 3 or value > 255 or (n > 1 and data[at] == 0x30):
             return -1
         bits, most, at = bits << 8 | value, max(most, n), at + n
-    if most < 3 or bits & 255 == 0 or _is_in(_OIDS, bits >> 16):
+    if most < 3 or bits & 255 == 0 or is_in(_OIDS, bits >> 16):
         return -1
     return at if _is_public(_IPV4, bits) and not _goes_on(data, at, end, 0x2E) else -1
 

@@ -29,6 +29,7 @@ without separators; datatrove and BigCode find no phone numbers.
 import numpy as np
 from numba import njit, types
 
+from pipeline.filtered.pii.byte_kinds import DIGITS, LETTERS, is_kind, kinds_of_bytes
 from pipeline.texts.characters import TEXT_ARGUMENTS
 
 MOST_DIGITS = 15
@@ -51,17 +52,16 @@ _IS_COUNTRY_CODE = np.isin(np.arange(1000), COUNTRY_CODES)
 
 _SPACE, _HYPHEN, _DOT = 1, 2, 3  # kinds of separators; 0 is none
 
-_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGIT, _ALNUM, _WORD, _BEFORE, _BEFORE_PLUS = 1, 2, 4, 8, 16
-_KINDS = np.zeros(256, np.uint8)
-for _bit, _members in (
-    (_DIGIT, b"0123456789"),
-    (_ALNUM, _LETTERS + b"0123456789"),
-    (_WORD, _LETTERS + b"0123456789_"),
-    (_BEFORE, _LETTERS + b"0123456789_-+$%~."),
-    (_BEFORE_PLUS, _LETTERS + b"0123456789_-+$%~)]"),
-):
-    _KINDS[np.frombuffer(_members, np.uint8)] |= _bit
+_KINDS = kinds_of_bytes(
+    {
+        _DIGIT: DIGITS,
+        _ALNUM: LETTERS + DIGITS,
+        _WORD: LETTERS + b"0123456789_",
+        _BEFORE: LETTERS + b"0123456789_-+$%~.",
+        _BEFORE_PLUS: LETTERS + b"0123456789_-+$%~)]",
+    }
+)
 
 
 @njit(cache=True, nogil=True)
@@ -228,21 +228,16 @@ def _international(data, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _is_kind(data, at, start, kinds):  # type: ignore[no-untyped-def]
-    """Whether byte `at`, if it is not before `start`, is of one of the kinds."""
-    return at >= start and (_KINDS[data[at]] & kinds) != 0
-
-
-@njit(cache=True, nogil=True)
 def _phone_number(data, start, at, end):  # type: ignore[no-untyped-def]
     """Where the phone number with the first digit at byte `at` starts and ends, -1 if there is none."""
     if at > start and data[at - 1] == 0x2B:
-        return at - 1, -1 if _is_kind(data, at - 2, start, _BEFORE_PLUS) else _international(data, at - 1, end)
-    if at > start and data[at - 1] == 0x28 and not _is_kind(data, at - 2, start, _BEFORE):
+        joined = is_kind(_KINDS, data, at - 2, start, end, _BEFORE_PLUS)
+        return at - 1, -1 if joined else _international(data, at - 1, end)
+    if at > start and data[at - 1] == 0x28 and not is_kind(_KINDS, data, at - 2, start, end, _BEFORE):
         stop = _national(data, at - 1, end)
         if stop >= 0:
             return at - 1, stop
-    return at, -1 if _is_kind(data, at - 1, start, _BEFORE) else _national(data, at, end)
+    return at, -1 if is_kind(_KINDS, data, at - 1, start, end, _BEFORE) else _national(data, at, end)
 
 
 @njit(types.int64(*TEXT_ARGUMENTS[:2], types.int64[::1], types.int64[::1]), cache=True, nogil=True)
