@@ -115,7 +115,7 @@ def apart_from_rules(texts: pa.Array, n_bytes: int) -> dict[str, Case]:
 
 
 def memory(texts: list[str], sizes: Sizes) -> None:
-    """All rule sets on one process: four times the documents; documents 10 and 100 times as long, equally repetitive."""
+    """All rule sets on one process: 4 times the documents; a document 10 and 100 times as long, equally repetitive."""
     chosen = chosen_rules()[ALL]
     few = pa.array(texts[: len(texts) // 4], pa.large_string())
     many = pa.array(texts, pa.large_string())

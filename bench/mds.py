@@ -24,7 +24,7 @@ from tests.real_streaming import import_streaming
 
 HASHES = ["xxh3_64"]
 LIMIT_WRITE, LIMIT_READ = "plain file, written", "plain files, mapped and copied"
-OURS_WRITE, PEER_WRITE = "fixed_shard, index_entry, write", "MDSWriter"
+OURS_WRITE, PEER_WRITE = "fixed_pieces, index_entry, write", "MDSWriter"
 PEER_READ = "MDSReader, row by row"
 
 
@@ -100,9 +100,10 @@ def write_ours(folder: Path, rows: Tokens, shard_rows: int) -> None:
     entries = []
     for number, first in enumerate(range(0, len(rows), shard_rows)):
         piece = rows[first : first + shard_rows]
-        data = writer.fixed_shard(columns, {"tokens": piece}, hashes=HASHES, size_limit=limit)
+        data = writer.fixed_pieces(columns, {"tokens": piece}, hashes=HASHES, size_limit=limit)
         name = checksums.shard_name(number)
-        (folder / name).write_bytes(data)
+        with (folder / name).open("wb", buffering=0) as file:
+            file.writelines(data)
         entries.append(writer.index_entry(columns, name, data, len(piece), HASHES, limit))
     (folder / writer.INDEX).write_bytes(writer.index(entries))
 

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from fsspec.core import url_to_fs
 from fsspec.spec import AbstractFileSystem
 
 Options = Mapping[str, Any] | None
+Data = bytes | memoryview | Sequence[bytes | memoryview]
+"""The bytes of a file, whole or in pieces that follow each other."""
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """What `link` fails with where the file system has no hard links: FAT, many network and FUSE file systems."""
@@ -119,14 +121,20 @@ def read_range(url: str, start: int, stop: int, options: Options = None) -> byte
     return bytes(fs.cat_file(path, start=start, end=stop))
 
 
-def write(url: str, data: bytes | memoryview, options: Options = None) -> None:
+def pieces(data: Data) -> tuple[memoryview, ...]:
+    """The pieces of a file's bytes."""
+    given = (data,) if isinstance(data, bytes | memoryview) else tuple(data)
+    return tuple(memoryview(piece).cast("B") for piece in given)
+
+
+def write(url: str, data: Data, options: Options = None) -> None:
     """Put `data` at `url` as a whole: readers see nothing or all of it (a rename on local disks, one PUT elsewhere)."""
     if is_local(url):
         temporary = _write_beside(local_path(url), data)
         temporary.replace(local_path(url))
     else:
         fs, path = _open_fs(url, options)
-        fs.pipe_file(path, bytes(data))
+        fs.pipe_file(path, b"".join(pieces(data)))
 
 
 def publish_once(url: str, data: bytes, options: Options = None) -> bool:
@@ -169,11 +177,12 @@ def remove_tree(url: str, options: Options = None) -> None:
         fs.rm(path, recursive=True)
 
 
-def _write_beside(target: Path, data: bytes | memoryview) -> Path:
+def _write_beside(target: Path, data: Data) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     with temporary.open("wb") as file:
-        file.write(data)
+        for piece in pieces(data):
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
     return temporary

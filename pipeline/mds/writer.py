@@ -1,6 +1,7 @@
 """Rows or arrays → MDS shards and their index, byte for byte what mosaicml-streaming's `MDSWriter` writes.
 
-`fixed_shard` assembles a shard of fixed-size columns by array operations; `shard` takes rows of any columns; either
+`fixed_shard` assembles a shard of fixed-size columns by array operations, `fixed_pieces` leaves a single column's rows
+where they are; `shard` takes rows of any columns; either
 one's bytes get an `index_entry`, and `index` makes the text of `index.json`. `write_folder` does all of it for rows
 that are split by a size limit. Written shards are not compressed.
 """
@@ -35,6 +36,22 @@ def fixed_shard(
     read-only bytes returned. `ValueError` where columns, dtypes, shapes or lengths differ, or the shard would exceed
     2³²-1 bytes.
     """
+    head, rows = fixed_pieces(columns, arrays, hashes=hashes, size_limit=size_limit)
+    # numpy takes its memory in huge pages where it may: 5 times as fast as b"".join (1.5 → 8 GB/s for 134 MB)
+    out = np.empty(len(head) + len(rows), np.uint8)
+    out[: len(head)], out[len(head) :] = np.frombuffer(head, np.uint8), np.frombuffer(rows, np.uint8)
+    return out.data.toreadonly()
+
+
+def fixed_pieces(
+    columns: Mapping[str, str],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    *,
+    hashes: Sequence[str] = HASHES,
+    size_limit: int | None = None,
+) -> tuple[memoryview, memoryview]:
+    """As `fixed_shard`, in two pieces: the header, and the rows. The rows of a single contiguous column are not copied,
+    so they must not change before the pieces are written."""
     parsed = layout.parse_columns(columns)
     dtype = layout.row_dtype(parsed)
     _check_names(parsed, arrays)
@@ -43,13 +60,13 @@ def fixed_shard(
         _check_array(column, arrays[column.name], n_samples)
     config = layout.config_bytes(parsed, tuple(hashes), size_limit)
     head = _head(config, np.arange(n_samples + 1, dtype=np.int64) * dtype.itemsize)
-    # numpy takes its memory in huge pages where it may: 5 times as fast as b"".join (1.5 → 8 GB/s for 134 MB)
-    out = np.empty(len(head) + n_samples * dtype.itemsize, np.uint8)
-    out[: len(head)] = np.frombuffer(head, np.uint8)
-    rows = out[len(head) :].view(dtype)
-    for column in parsed:
-        rows[column.name] = arrays[column.name]
-    return out.data.toreadonly()
+    if len(parsed) == 1:
+        rows = np.ascontiguousarray(arrays[parsed[0].name])
+    else:
+        rows = np.empty(n_samples, dtype)
+        for column in parsed:
+            rows[column.name] = arrays[column.name]
+    return memoryview(head), rows.reshape(-1).view(np.uint8).data.toreadonly()
 
 
 def shard(
@@ -71,14 +88,18 @@ def shard(
 def index_entry(
     columns: Mapping[str, str],
     basename: str,
-    data: bytes | memoryview,
+    data: storage.Data,
     n_samples: int,
     hashes: Sequence[str] = HASHES,
     size_limit: int | None = None,
 ) -> dict[str, Any]:
     """What the index says of a shard's file: `data` are its bytes, hashes and size limit those it was written with."""
     fields = layout.config_fields(layout.parse_columns(columns), hashes, size_limit)
-    raw = {"basename": basename, "bytes": len(data), "hashes": checksums.file_hashes(data, hashes)}
+    raw = {
+        "basename": basename,
+        "bytes": sum(map(len, storage.pieces(data))),
+        "hashes": checksums.file_hashes(data, hashes),
+    }
     return fields | {"samples": n_samples, "raw_data": raw, "zip_data": None}
 
 

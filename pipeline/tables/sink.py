@@ -81,12 +81,14 @@ class Sink:
         """Add `n` to a count; counts of all accepted tasks are summed."""
         self.counts[name] += int(n)
 
-    def put(self, table: str, path: str, data: bytes | memoryview, n_rows: int) -> None:
+    def put(self, table: str, path: str, data: storage.Data, n_rows: int) -> None:
         """Write a whole file that is not a Parquet table, under a name that follows from the data."""
         storage.write(storage.join(self.attempt_url, path), data)
-        self.files.append(
-            File(table=table, path=path, bytes=len(data), xxh3=xxhash.xxh3_64_hexdigest(data), rows=n_rows)
-        )
+        digest = xxhash.xxh3_64()
+        for piece in storage.pieces(data):
+            digest.update(piece)
+        n_bytes = sum(map(len, storage.pieces(data)))
+        self.files.append(File(table=table, path=path, bytes=n_bytes, xxh3=digest.hexdigest(), rows=n_rows))
 
     def _start(self, table: str, wanted: pa.Schema) -> _Part:
         buffer = io.BytesIO()
