@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline import manifest, storage
 from pipeline.alarms import check_balance
@@ -61,16 +62,13 @@ def _pack_tails(sink: Sink, shape: Shape, wanted: Spec, files: Sequence[File], a
     """Rows of the tails as one more shard; the tokens that are left over, fewer than a row, stay in `tails`. Their
     count."""
     urls = [storage.join(attempt_url, file.path) for file in files if file.table == "tails"]
-    rows = [row for url in urls for batch in read_batches(url) for row in batch.to_pylist()]
-    if not rows:
+    batches = [batch for url in urls for batch in read_batches(url)]
+    if not batches:
         return 0
-    rows.sort(key=lambda row: row["partition"])
-    documents = documents_of(
-        [row["doc_id"] for row in rows],
-        [row["tokens"] for row in rows],
-        shape.dtype,
-        [row["doc_token_from"] for row in rows],
-    )
+    rows = pa.concat_batches(batches)
+    rows = rows.take(pa.array(np.argsort(rows.column("partition").to_numpy(), kind="stable")))
+    starts = rows.column("doc_token_from").to_numpy()
+    documents = documents_of(rows.column("doc_id"), rows.column("tokens"), shape.dtype, starts)
     packed = pack(documents.tokens, documents.lengths, shape.sequence_length, shape.packing, shape.pad_id)
     if len(packed.rows):
         key = f"{wanted.source}/{wanted.parameters['range']}/tails"

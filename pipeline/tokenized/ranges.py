@@ -8,6 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline import document
+
+ORDER_KEY = "order"
 
 RANGE_BYTES = 16 * 2**20
 """Text of the smallest range: what is tokenized at least, to learn how many tokens a source gives."""
@@ -38,3 +43,11 @@ def place(hashes: npt.NDArray[np.uint64], ranges: Ranges) -> tuple[npt.NDArray[n
     number = (hashes >> (np.uint64(64) - bits)).astype(np.int64) if bits else np.zeros(len(hashes), np.int64)
     inside = (hashes << bits) >> np.uint64(32)
     return number, ((inside * np.uint64(ranges.n_partitions)) >> np.uint64(32)).astype(np.int64)
+
+
+def hash_order(doc_ids: pa.Array) -> npt.NDArray[np.int64]:
+    """The documents in the order in which they are packed: by hash, then doc_id. int64 [n], indices."""
+    ids = document.doc_id_bytes(doc_ids)
+    halves = ids.view(">u8")  # [n, 2]: compares as the bytes do
+    order = np.lexsort((halves[:, 1], halves[:, 0], document.order_hash(ids, ORDER_KEY)))
+    return order.astype(np.int64, copy=False)

@@ -1,7 +1,7 @@
 """Rows → the files of a tokenized dataset: a shard, its index entry, its granules' checksums, its provenance."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.manifest import File
 from pipeline.mds.checksums import ShardTable, granule_hashes, granule_samples, shard_name, table_bytes
-from pipeline.mds.writer import fixed_shard, index, index_entry
+from pipeline.mds.writer import fixed_pieces, index, index_entry
 from pipeline.tables.sink import Sink
 from pipeline.tokenized.packing import Packed, Pieces, pack, permuted, row_order
 
@@ -50,7 +50,7 @@ def write_shard(sink: Sink, shape: Shape, number: int, key: str, documents: "Doc
 def put_shard(sink: Sink, shape: Shape, number: int, packed: Packed, documents: "Documents") -> None:
     """Write packed rows as shard `number`: the shard, its index entry, granule checksums and provenance."""
     rows = np.ascontiguousarray(packed.rows)
-    data = fixed_shard(shape.columns, {"tokens": rows})
+    data = fixed_pieces(shape.columns, {"tokens": rows})
     entry = index_entry(shape.columns, shard_name(number), data, len(rows), hashes=("xxh3_64",))
     hashes = granule_hashes(rows.view(np.uint8).reshape(len(rows), -1))
     sink.put("shards", shard_name(number), data, len(rows))
@@ -65,23 +65,26 @@ class Documents:
     """Encoded documents in hash order: `doc_ids`, their tokens one after the other, `lengths`, and `starts`, the number
     of each one's first token in its document (not 0 for the pieces of a tail)."""
 
-    doc_ids: Sequence[bytes]
+    doc_ids: pa.BinaryArray
     tokens: npt.NDArray[np.unsignedinteger[Any]]
     lengths: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
 
 
 def documents_of(
-    doc_ids: Sequence[bytes], tokens: Sequence[bytes], dtype: str, starts: Sequence[int] | None
+    doc_ids: pa.BinaryArray, tokens: pa.Array, dtype: str, starts: npt.NDArray[np.int64] | None = None
 ) -> Documents:
-    """Documents from their tokens' little-endian bytes."""
-    arrays = [np.frombuffer(piece, np.dtype(dtype).newbyteorder("<")) for piece in tokens]
-    joined = np.concatenate(arrays) if arrays else np.zeros(0, dtype)
+    """Documents from the little-endian bytes of their tokens (Arrow binary, large or not), which are not copied."""
+    little = np.dtype(dtype).newbyteorder("<")
+    wide = tokens.cast(pa.large_binary())
+    offsets = np.frombuffer(wide.buffers()[1], np.int64)[wide.offset : wide.offset + len(wide) + 1]
+    data = np.frombuffer(wide.buffers()[2] or b"", np.uint8)
+    ends = offsets if len(offsets) else np.zeros(1, np.int64)
     return Documents(
         doc_ids=doc_ids,
-        tokens=joined.astype(dtype, copy=False),
-        lengths=np.array([len(array) for array in arrays], np.int64),
-        starts=np.array(starts if starts is not None else [0] * len(doc_ids), np.int64),
+        tokens=data[ends[0] : ends[-1]].view(little).astype(dtype, copy=False),
+        lengths=np.diff(ends) // little.itemsize,
+        starts=np.zeros(len(doc_ids), np.int64) if starts is None else starts,
     )
 
 
@@ -120,7 +123,7 @@ def _provenance(pieces: Pieces, documents: Documents, number: int) -> pa.RecordB
             "row": pa.array(pieces.row.astype(np.int32)),
             "token_from": pa.array(pieces.token_from.astype(np.int32)),
             "token_to": pa.array((pieces.token_from + pieces.length).astype(np.int32)),
-            "doc_id": pa.array([documents.doc_ids[doc] for doc in pieces.doc.tolist()], pa.binary()),
+            "doc_id": documents.doc_ids.take(pa.array(pieces.doc)),
             "doc_token_from": pa.array(documents.starts[pieces.doc] + pieces.doc_from),
         }
     )
@@ -138,7 +141,7 @@ def tail_rows(tail: Pieces, documents: Documents, number: int) -> pa.RecordBatch
     return pa.record_batch(
         {
             "partition": pa.array(np.full(len(tail.doc), number, np.int32)),
-            "doc_id": pa.array([documents.doc_ids[doc] for doc in tail.doc.tolist()], pa.binary()),
+            "doc_id": documents.doc_ids.take(pa.array(tail.doc)),
             "doc_token_from": pa.array(documents.starts[tail.doc] + tail.doc_from),
             "tokens": pa.array(runs, pa.binary()),
         }

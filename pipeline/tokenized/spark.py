@@ -20,14 +20,13 @@ from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
 from pipeline.tables.sink import Sink, read_batches
 from pipeline.tokenized.commit import commit
-from pipeline.tokenized.ranges import PARTITION_BYTES, Ranges, place, ranges_of
+from pipeline.tokenized.ranges import ORDER_KEY, PARTITION_BYTES, Ranges, hash_order, place, ranges_of
 from pipeline.tokenized.shards import STAGE, Shape, documents_of, write_shard
 from pipeline.tokenized.tokenizer import Encoder, TokenizerInfo, train
 from pipeline.versions import made
 
 VERSION = 1
 TOKENIZER_VERSION = 1
-ORDER_KEY = "order"
 HOLDOUT_KEY = "holdout"
 SAMPLE_KEY = "tokenizer"
 ENCODED = "part int, doc_id binary, n_bytes bigint, tokens binary"
@@ -281,18 +280,16 @@ def _parts(reader: _Reader, doc_ids: pa.Array) -> npt.NDArray[np.int64]:
 def _write_partition(
     shape: Shape, keys: list[tuple[int, str]], partition: int, batches: Iterator[pa.RecordBatch], sink: Sink
 ) -> None:
-    rows = [batch for batch in batches if batch.num_rows]
-    if not rows:
+    found = [batch for batch in batches if batch.num_rows]
+    if not found:
         return
-    table = pa.Table.from_batches(rows).combine_chunks()
-    doc_ids = table.column("doc_id").to_pylist()
-    hashes = document.order_hash(pa.array(doc_ids, pa.binary()), ORDER_KEY).tolist()
-    order = sorted(range(len(doc_ids)), key=lambda doc: (hashes[doc], doc_ids[doc]))
-    tokens = table.column("tokens").to_pylist()
-    documents = documents_of([doc_ids[doc] for doc in order], [tokens[doc] for doc in order], shape.dtype, None)
+    tokens = found[0].schema.get_field_index("tokens")  # 2 GiB of a partition's tokens do not fit 32-bit offsets
+    schema = found[0].schema.set(tokens, pa.field("tokens", pa.large_binary()))
+    rows = pa.concat_batches([batch.cast(schema) for batch in found])
+    rows = rows.take(pa.array(hash_order(rows.column("doc_id"))))
     number, key = keys[partition]
-    sink.count("bytes", pc.sum(table.column("n_bytes")).as_py())
-    write_shard(sink, shape, number, key, documents)
+    sink.count("bytes", pc.sum(rows.column("n_bytes")).as_py())
+    write_shard(sink, shape, number, key, documents_of(rows.column("doc_id"), rows.column("tokens"), shape.dtype))
 
 
 def _numbers(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:

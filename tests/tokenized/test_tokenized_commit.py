@@ -2,6 +2,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -38,7 +39,8 @@ def dataset_of(
         with Sink("tokenized", storage.join(SPEC.url(str(root)), attempt), number) as sink:
             if documents:
                 tokens = [(100 * doc + np.arange(n)).astype("<u2").tobytes() for doc, n in documents]
-                given = documents_of([doc_id(doc) for doc, _ in documents], tokens, "uint16", None)
+                ids = pa.array([doc_id(doc) for doc, _ in documents], pa.binary())
+                given = documents_of(ids, pa.array(tokens, pa.binary()), "uint16")
                 write_shard(sink, shape, number, f"code/0/{number}", given)
         files += sink.files
         counts.update(sink.counts)

@@ -1,9 +1,20 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.tokenized.ranges import MAX_RANGES, PARTITION_BYTES, RANGE_BYTES, Ranges, place, ranges_of
+from pipeline import document
+from pipeline.tokenized.ranges import (
+    MAX_RANGES,
+    ORDER_KEY,
+    PARTITION_BYTES,
+    RANGE_BYTES,
+    Ranges,
+    hash_order,
+    place,
+    ranges_of,
+)
 
 MIB = 2**20
 
@@ -62,3 +73,17 @@ def test_place_grows_with_the_hash() -> None:
     assert (np.diff(number * 5 + inside) >= 0).all()
     counts = np.bincount(number * 5 + inside, minlength=40)
     assert counts.min() > 150  # 250 on average
+
+
+def test_documents_are_packed_in_the_order_of_hash_then_doc_id() -> None:
+    ids = [bytes([value]) * 16 for value in (200, 3, 77, 128, 127)]
+    hashes = document.order_hash(pa.array(ids, pa.binary()), ORDER_KEY).tolist()
+    expected = sorted(range(5), key=lambda doc: (hashes[doc], ids[doc]))
+    assert hash_order(pa.array(ids, pa.binary())).tolist() == expected
+    assert hash_order(pa.array([], pa.binary())).tolist() == []
+
+
+def test_documents_of_one_hash_are_ordered_as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "order_hash", lambda ids, key: np.zeros(len(ids), np.uint64))
+    ids = [b"\xff" + b"\0" * 15, b"\0" * 15 + b"\xff", b"\0" * 15 + b"\x01", b"\0" * 7 + b"\x01" + b"\0" * 8]
+    assert hash_order(pa.array(ids, pa.binary())).tolist() == [2, 1, 3, 0]

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xxhash
@@ -19,6 +20,10 @@ IDS = [bytes([number]) * 16 for number in range(5)]
 LENGTHS = (5, 9, 0, 3, 1)
 
 
+def binary(values: list[bytes]) -> pa.BinaryArray:
+    return pa.array(values, pa.binary())
+
+
 def shape(packing: str = "concat", dtype: str = "uint16") -> Shape:
     return Shape(sequence_length=4, dtype=dtype, packing=packing, pad_id=99)
 
@@ -28,7 +33,7 @@ def five_documents(dtype: str = "uint16") -> Documents:
     tokens = [
         (10 * doc + np.arange(n)).astype(np.dtype(dtype).newbyteorder("<")).tobytes() for doc, n in enumerate(LENGTHS)
     ]
-    return documents_of(IDS, tokens, dtype, [100 * doc for doc in range(5)])
+    return documents_of(binary(IDS), binary(tokens), dtype, 100 * np.arange(5))
 
 
 def written(tmp_path: Path, how: Shape, number: int = 3) -> Sink:
@@ -56,9 +61,11 @@ def test_documents_of_bytes() -> None:
     assert documents.tokens.dtype == np.uint32
     assert documents.tokens.tolist() == [0, 1, 2, 3, 4, *range(10, 19), 30, 31, 32, 40]
     assert documents.lengths.tolist() == list(LENGTHS)
-    empty = documents_of([], [], "uint16", None)
+    empty = documents_of(binary([]), binary([]), "uint16")
     assert (len(empty.tokens), len(empty.lengths), str(empty.tokens.dtype)) == (0, 0, "uint16")
-    assert documents_of(IDS[:1], [b"\x01\x02"], "uint16", None).starts.tolist() == [0]
+    assert documents_of(binary(IDS[:1]), binary([b"\x01\x02"]), "uint16").starts.tolist() == [0]
+    sliced = documents_of(binary(IDS[1:3]), binary([b"\x07\x00", b"\x01\x00\x02\x00", b"\x03\x00"])[1:], "uint16")
+    assert (sliced.tokens.tolist(), sliced.lengths.tolist()) == ([1, 2, 3], [2, 1])
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "uint32"])
@@ -106,10 +113,10 @@ def test_tails_keep_tokens_and_place(tmp_path: Path) -> None:
 
 def test_a_partition_without_a_full_row_has_no_shard(tmp_path: Path) -> None:
     with Sink("tokenized", str(tmp_path), 0) as sink:
-        write_shard(sink, shape(), 0, "k", documents_of(IDS[:1], [b"\x01\x00" * 3], "uint16", None))
+        write_shard(sink, shape(), 0, "k", documents_of(binary(IDS[:1]), binary([b"\x01\x00" * 3]), "uint16"))
     assert [file.table for file in sink.files] == ["tails"]
     with Sink("tokenized", str(tmp_path), 1) as sink:
-        write_shard(sink, shape(), 1, "k", documents_of(IDS[:1], [b""], "uint16", None))
+        write_shard(sink, shape(), 1, "k", documents_of(binary(IDS[:1]), binary([b""]), "uint16"))
     assert sink.files == []
 
 
