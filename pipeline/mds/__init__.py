@@ -9,5 +9,14 @@ A folder of shards is `index.json` and the files it lists; readers open listed f
     compression   shards that mosaicml-streaming compressed (zstd, gz, bz2, br, snappy), for the reader
     checksums     whole-file hashes, and our own tables beside the shards: granule checksums and shard starts
 
+and for tables, with Arrow and (`datasource` alone) Spark, which the modules above never import:
+
+    arrow_types   Arrow type ⇄ encoding: what a column is written with, what it is read as
+    arrow_encode  a record batch's columns → values; one that does not fit is named by row and column
+    arrow_shards  the record batches of a partition → its shards, split by size
+    arrow_decode  a shard → record batches of the columns asked for
+    commit        how shards of many tasks become one dataset, exactly once
+    datasource    `df.write.format("mds")`, `spark.read.format("mds")`
+
 Source of the format's facts: mosaicml-streaming 0.13.0, `streaming/base/format`; the tests compare with that package.
 """

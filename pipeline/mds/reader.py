@@ -49,15 +49,15 @@ class IndexEntry:
 class Shard:
     """An open shard, its bytes mapped or in memory: row i lies at bytes offsets[i] … offsets[i + 1] - 1.
 
-    `columns` stand in the file's order; `offsets` is int64 [n_samples + 1].
+    `data` is the whole file, `columns` stand in its order; `offsets` is int64 [n_samples + 1].
     """
 
     def __init__(self, data: bytes | memoryview, where: str) -> None:
         """Check the header and the borders of all rows; `ValueError` that names `where` and the value."""
         self.where = where
-        self._data = memoryview(data)
-        self.offsets = _read_offsets(self._data, where)
-        self.columns = _read_config(self._data, self.offsets, where)
+        self.data = memoryview(data)
+        self.offsets = _read_offsets(self.data, where)
+        self.columns = _read_config(self.data, self.offsets, where)
         self._is_fixed = layout.is_fixed(self.columns)
         self._check_rows()
 
@@ -73,7 +73,7 @@ class Shard:
         values: dict[str, Any] = {}
         for column, size, at in self._values(i, start, stop):
             try:
-                values[column.name] = encodings.decode(column.encoding, self._data[at : at + size])
+                values[column.name] = encodings.decode(column.encoding, self.data[at : at + size])
             except ValueError as error:
                 raise ValueError(f"{self.where}: row {i}, column {column.name!r}: {error}") from error
         return values
@@ -91,7 +91,7 @@ class Shard:
         if name not in names:
             raise ValueError(f"{self.where} has no column {name!r}; it has {names}")
         dtype = layout.row_dtype(self.columns)
-        view: npt.NDArray[Any] = np.frombuffer(self._data, dtype, self.n_samples, int(self.offsets[0]))[name]
+        view: npt.NDArray[Any] = np.frombuffer(self.data, dtype, self.n_samples, int(self.offsets[0]))[name]
         return view
 
     def _values(self, i: int, start: int, stop: int) -> Iterator[tuple[Column, int, int]]:
@@ -100,7 +100,7 @@ class Shard:
         at = start + 4 * n_variable
         if at > stop:
             raise ValueError(f"{self.where}: row {i} has {stop - start} bytes, its sizes alone take {4 * n_variable}")
-        given = iter(np.frombuffer(self._data[start:at], "<u4").tolist())
+        given = iter(np.frombuffer(self.data[start:at], "<u4").tolist())
         sizes = [next(given) if column.encoding.size is None else column.encoding.size for column in self.columns]
         if at + sum(sizes) != stop:
             raise ValueError(f"{self.where}: row {i} has {stop - start} bytes, its values {at - start + sum(sizes)}")

@@ -82,7 +82,7 @@ def shard(
     """
     parsed = layout.parse_columns(columns)
     encoded = list(_encode_rows(parsed, rows))
-    return _join_rows(layout.config_bytes(parsed, tuple(hashes), size_limit), encoded)
+    return join_rows(layout.config_bytes(parsed, tuple(hashes), size_limit), encoded)
 
 
 def index_entry(
@@ -127,15 +127,15 @@ def write_folder(
     if storage.list_files(url, options):
         raise ValueError(f"{url} holds files already; shards are written to an empty folder")
     entries = []
-    for number, group in enumerate(_split(_encode_rows(parsed, rows), len(config), size_limit)):
-        data, basename = _join_rows(config, group), checksums.shard_name(number)
+    for number, group in enumerate(split(_encode_rows(parsed, rows), len(config), size_limit)):
+        data, basename = join_rows(config, group), checksums.shard_name(number)
         storage.write(storage.join(url, basename), data, options)
         entries.append(index_entry(columns, basename, data, len(group), hashes, size_limit))
     storage.write(storage.join(url, INDEX), index(entries), options)
     return entries
 
 
-def _split(rows: Iterable[bytes], config_bytes: int, size_limit: int | None) -> Iterator[list[bytes]]:
+def split(rows: Iterable[bytes], config_bytes: int, size_limit: int | None) -> Iterator[list[bytes]]:
     """Encoded rows in groups of a shard each. A shard counts 8 + config_bytes + Σ (4 + row's bytes), which is its size:
     a group ends before the row that would exceed the limit, even if it is empty."""
     empty_bytes = 8 + config_bytes
@@ -175,7 +175,8 @@ def _encode_row(columns: Sequence[Column], row: Row) -> bytes:
     return b"".join([np.array(sizes, "<u4").tobytes(), *values])
 
 
-def _join_rows(config: bytes, rows: Sequence[bytes]) -> bytes:
+def join_rows(config: bytes, rows: Sequence[bytes]) -> bytes:
+    """A shard of encoded rows, with the `config` of its header."""
     stops = np.cumsum([0, *map(len, rows)], dtype=np.int64)
     return b"".join([_head(config, stops), *rows])
 

@@ -128,7 +128,7 @@ def test_an_index_entry() -> None:
 @given(st.lists(st.integers(0, 60), max_size=12), st.integers(1, 120))
 def test_groups_are_the_longest_that_fit(sizes: list[int], room: int) -> None:
     rows = [bytes([i]) * size for i, size in enumerate(sizes)]
-    groups = list(writer._split(rows, 100, 108 + room))
+    groups = list(writer.split(rows, 100, 108 + room))
     assert [row for group in groups for row in group] == rows
     for group, following in itertools.pairwise(groups):
         assert sum(4 + len(row) for row in [*group, following[0]]) > room
