@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pipeline.manifest import Dataset
 
 FILE_WIDTH = 160  # columns of the tables where the output is not a terminal
+MOST = 20  # examples of a reason, and clusters of a source, that a dataset keeps
+COMMANDS = {"filtered": "waterfall", "deduped": "duplicates"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,32 +23,54 @@ def main(arguments: list[str] | None = None) -> int:
         from rich.console import Console
 
         given.run(Console(width=None if sys.stdout.isatty() else FILE_WIDTH), given)
-    except ImportError as error:
-        sys.stderr.write(f"error: {error}; this needs the packages of the jobs: pip install 'shardmill[spark]'\n")
-        return 1
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+    except ModuleNotFoundError as error:
+        return _fail(
+            f"{error}; this needs the packages of the jobs: pip install 'shardmill[spark]'", given.trace, error
+        )
+    except (ValueError, OSError, ImportError) as error:  # ImportError: fsspec's "Install s3fs to access S3"
+        return _fail(str(error), given.trace, error)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # object stores' clients raise anything, from missing credentials to refused requests
+        return _fail(f"{type(error).__name__}: {error} (the whole story: --trace)", given.trace, error)
     return 0
 
 
+def _fail(message: str, trace: bool, error: Exception) -> int:
+    if trace:
+        raise error
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return 1
+
+
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="shardmill", description="Look at what the jobs have made.")
+    parser = argparse.ArgumentParser(
+        prog="shardmill", description="Look at what the jobs have made.", allow_abbrev=False
+    )
+    parser.add_argument("--trace", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="command")
     waterfall = commands.add_parser(
-        "waterfall", help="what each rule did to a source: hits, overlaps, moved limits, examples"
+        "waterfall", help="what each rule did to a source: hits, overlaps, moved limits, examples", allow_abbrev=False
     )
     waterfall.add_argument("dataset", help="a filtered dataset, as ROOT/filtered/SOURCE/FINGERPRINT")
     waterfall.add_argument("--rule", help="show the examples of this reason only, as gopher_quality.min_words")
-    waterfall.add_argument("--examples", type=int, default=3, help="how many of each reason, up to 20 (default: 3)")
+    waterfall.add_argument(
+        "--examples", type=_few, default=3, help=f"how many of each reason, up to {MOST} (default: 3)"
+    )
     waterfall.set_defaults(run=_waterfall)
     duplicates = commands.add_parser(
-        "duplicates", help="what deduplication removed from a source, its largest clusters"
+        "duplicates", help="what deduplication removed from a source, its largest clusters", allow_abbrev=False
     )
     duplicates.add_argument("dataset", help="a deduped dataset, as ROOT/deduped/SOURCE/FINGERPRINT")
-    duplicates.add_argument("--clusters", type=int, default=5, help="how many clusters, up to 20 (default: 5)")
+    duplicates.add_argument("--clusters", type=_few, default=5, help=f"how many clusters, up to {MOST} (default: 5)")
     duplicates.set_defaults(run=_duplicates)
     return parser.parse_args(arguments)
+
+
+def _few(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 9 and int(text) <= MOST):
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number from 0 to {MOST}")
+    return int(text)
 
 
 def _waterfall(console: Console, given: argparse.Namespace) -> None:
@@ -70,11 +94,22 @@ def _duplicates(console: Console, given: argparse.Namespace) -> None:
 
 
 def _dataset(url: str, stage: str) -> Dataset:
-    from pipeline import manifest
+    """The finished dataset of that stage at `url`; `ValueError` that tells what is there instead."""
+    from pipeline import manifest, storage
 
-    dataset = manifest.load(url)
-    if dataset.manifest.stage != stage:
-        raise ValueError(f"{url} is a dataset of stage {dataset.manifest.stage}, not {stage}")
+    wanted = f"give a finished one, as ROOT/{stage}/SOURCE/FINGERPRINT"
+    try:
+        dataset = manifest.find(url)
+    except NotADirectoryError as error:
+        raise ValueError(f"{url} is a file, not the folder of a dataset; {wanted}") from error
+    if dataset is None:
+        below = [name for name in storage.list_folders(url) if not name.startswith((".", "attempt-"))]
+        there = f" (below it: {', '.join(below[:MOST])})" if below else ""
+        raise ValueError(f"{url} holds no finished dataset, no {manifest.MANIFEST}; {wanted}{there}")
+    found = dataset.manifest.stage
+    if found != stage:
+        hint = f"look at it by shardmill {COMMANDS[found]}, or {wanted}" if found in COMMANDS else wanted
+        raise ValueError(f"{url} is a dataset of stage {found}, not {stage}; {hint}")
     return dataset
 
 

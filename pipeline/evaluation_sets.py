@@ -9,7 +9,7 @@ from pipeline.alarms import StageError
 from pipeline.documents.reading import read_file
 from pipeline.documents.records import Format, Quarantined, ReadParams
 from pipeline.documents.spark import raw_files
-from pipeline.recipe import ItemSet
+from pipeline.recipe_parts import ItemSet
 
 Item = tuple[str, str]
 

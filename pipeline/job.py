@@ -1,6 +1,7 @@
 """What every job is: arguments → the flow up to one stage → an exit code, and errors that a person can read."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -8,10 +9,13 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from rich.console import Console
 
-from pipeline import recipe, report
+from pipeline import recipe, report, storage
 from pipeline.flow import STAGES, Flow
+from pipeline.recipe import RecipeError
 
 RECIPES = Path("mixes")
+MAX_CORES = 1024  # of one machine
+ELSEWHERE = ("PYSPARK_GATEWAY_PORT", "SPARK_REMOTE")  # set where spark-submit or Spark Connect gives the session
 FILE_WIDTH = 140  # columns of the tables where the output is not a terminal
 
 
@@ -25,6 +29,7 @@ def run(stage: str, arguments: list[str] | None = None) -> int:
     flow = None
     try:
         mix = recipe.load(_recipe_path(given.mix))
+        _check_root(given.root)
         makes = STAGES if stage == "mix" else (stage,)
         flow = Flow(mix, given.root, console=console, makes=makes, cores=given.cores)
         if stage in ("mix", "mixed"):
@@ -47,25 +52,49 @@ def run(stage: str, arguments: list[str] | None = None) -> int:
 
 
 def _parse(stage: str, arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=f"Shardmill: {'all stages' if stage == 'mix' else stage} of a mix.")
+    description = f"Shardmill: {'all stages' if stage == 'mix' else stage} of a mix."
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.add_argument("--mix", required=True, help="a recipe: the path of a YAML file, or a name in mixes/")
     parser.add_argument("--root", default="data", help="where datasets lie: a folder or an fsspec URL (default: data)")
     parser.add_argument(
         "--cores", type=_cores, help="cores of this machine to use (default: all; not for spark-submit)"
     )
     parser.add_argument("--trace", action="store_true", help="show the traceback of an error")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if given.cores is not None and any(name in os.environ for name in ELSEWHERE):
+        parser.error("argument --cores: says nothing to spark-submit and Spark Connect; give --master to spark-submit")
+    return given
 
 
 def _cores(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cores; give 1 or more")
+    if not (text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MAX_CORES):
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number of cores; give 1 to {MAX_CORES}")
     return int(text)
 
 
 def _recipe_path(mix: str) -> Path:
+    """A file of that path, else `mixes/<mix>.yaml`; `RecipeError` that lists the names there."""
     named = RECIPES / f"{mix}.yaml"
-    return named if named.exists() and not Path(mix).is_file() else Path(mix)
+    if named.is_file() and not Path(mix).is_file():
+        return named
+    if not Path(mix).exists():
+        known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml"))) or "none here"
+        raise RecipeError(
+            f"there is no recipe at {mix}; give the path of a YAML file, or a name in {RECIPES}/ ({known})"
+        )
+    return Path(mix)
+
+
+def _check_root(root: str) -> None:
+    """`ValueError` where no dataset can lie, before a recipe's files are read."""
+    try:
+        storage.exists(root)
+    except Exception as error:  # fsspec's back ends raise anything
+        raise ValueError(
+            f"--root {root!r} cannot be used: {error}; give a folder, or a URL that fsspec opens"
+        ) from error
+    if storage.is_local(root) and storage.local_path(root).is_file():
+        raise ValueError(f"--root {root!r} is a file; give a folder, there or to be made")
 
 
 def _cause(text: str) -> str:

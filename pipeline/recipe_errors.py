@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, as one paragraph: pydantic's findings → place, value and remedy."""
+"""What is wrong with a recipe, as one paragraph: findings of PyYAML and pydantic → place, value and remedy."""
 
 import typing
 from collections.abc import Iterator
@@ -7,8 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from yaml import MarkedYAMLError, YAMLError
+from yaml.reader import ReaderError
 
 SHOWN_CHARACTERS = 80
+MESSAGE_CHARACTERS = 1000  # of one finding; the longest list of what is known, the languages, has 700
 
 EXAMPLES = {
     "name": "demo",
@@ -56,8 +59,22 @@ REMEDIES = {
     "model_type": "must be a group of fields",
     "too_short": "must not be empty",
     "invalid_key": "is not the name of a field; field names are text",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
 }
-"""By pydantic's type of error; the others' own messages are clear."""
+"""By pydantic's type of error, with what its context gives; `value_error`s are our own and say it themselves."""
+
+
+def explain_yaml(error: YAMLError) -> str:
+    """Why a text is no YAML, and where."""
+    told = " ".join(str(error).replace('in "<unicode string>", line', "in line").split())
+    if not isinstance(error, MarkedYAMLError | ReaderError):
+        return told  # one of `strict_yaml`, which gives the remedy
+    remedy = 'a text that begins with * needs quotes, as "*.jsonl"' if " alias " in told else "mend or quote it"
+    return f"{told}; {remedy}"
 
 
 def explain(recipe: type[BaseModel], error: ValidationError) -> str:
@@ -69,13 +86,16 @@ def explain(recipe: type[BaseModel], error: ValidationError) -> str:
 
 
 def _explain(recipe: type[BaseModel], detail: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+    place = ".".join(_part(part) for part in detail["loc"] if part != "[key]")
     last = str(detail["loc"][-1]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
         return f"unknown field {place}; known here are {', '.join(_known_fields(recipe, detail['loc'][:-1]))}"
-    message = REMEDIES.get(detail["type"], detail["msg"].removeprefix("Value error, ").removeprefix(f"{last}: "))
-    if detail["type"] in REMEDIES and last in EXAMPLES:
-        message += f", as {last}: {EXAMPLES[last]}"
+    message = _one_line(detail["msg"].removeprefix("Value error, ").removeprefix(f"{last}: "), MESSAGE_CHARACTERS)
+    if detail["type"] in REMEDIES:
+        message = REMEDIES[detail["type"]].format_map(
+            {name: _limit(value) for name, value in detail.get("ctx", {}).items()}
+        )
+        message += f", as {last}: {EXAMPLES[last]}" if last in EXAMPLES else ""
     if detail["type"] == "missing":
         return f"{place} {message}"
     if detail["type"] == "value_error" and isinstance(detail["input"], dict):  # of fields together: it names them
@@ -83,9 +103,23 @@ def _explain(recipe: type[BaseModel], detail: ErrorDetails) -> str:
     return f"{place} = {_shown(detail['input'])}: {message[0].lower() + message[1:]}"
 
 
+def _part(part: int | str) -> str:
+    return _one_line(str(part), SHOWN_CHARACTERS)
+
+
 def _shown(value: object) -> str:
-    text = "nothing" if value is None else " ".join(str(value).split())
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+    return "nothing" if value is None else _one_line(str(value), SHOWN_CHARACTERS)
+
+
+def _limit(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _one_line(text: str, most: int) -> str:
+    """A text as a terminal can show it: blanks for white space, escapes for what is not printable, '' for nothing."""
+    words = " ".join(text.split()) or "''"
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in words[:most])
+    return shown if len(words) <= most else shown[: most - 1] + "…"
 
 
 def _known_fields(recipe: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

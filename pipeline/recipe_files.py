@@ -15,7 +15,8 @@ from pipeline.filtered import bad_words, rules, take_down
 from pipeline.filtered.bad_words import BadWords
 from pipeline.filtered.decisions import EvaluationItems, evaluation_items
 from pipeline.filtered.take_down import TakeDown
-from pipeline.recipe import Mix, Source
+from pipeline.recipe import Mix
+from pipeline.recipe_parts import Source
 from pipeline.storage import FileInfo
 from pipeline.tokenized import tokenizer
 from pipeline.tokenized.tokenizer import TokenizerInfo
@@ -88,10 +89,7 @@ def _bad_words(mix: Mix) -> dict[str, BadWords]:
     for name, file in named.items():
         if file is not None:
             where = f"sources.{name}.rules: c4.bad_words = {file}"
-            try:
-                found[name] = bad_words.parse(storage.read(file), where)
-            except OSError as error:
-                raise StageError(f"{where}: it cannot be read: {error}") from error
+            found[name] = bad_words.parse(_bytes(file, where), where)
     return found
 
 
@@ -99,10 +97,7 @@ def _take_down(mix: Mix) -> TakeDown | None:
     if mix.take_down is None:
         return None
     where = f"take_down = {mix.take_down}"
-    try:
-        listed = take_down.parse(storage.read(mix.take_down).decode(), where)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StageError(f"{where}: it cannot be read: {error}") from error
+    listed = take_down.parse(_text(mix.take_down, where), where)
     if listed.urls and all(source.url_field is None for source in mix.sources.values()):
         raise StageError(f"{where} lists {len(listed.urls)} URLs, and no source has a url_field to find them by")
     return listed
@@ -116,7 +111,18 @@ def _given_tokenizer(mix: Mix) -> TokenizerInfo | None:
     if choice.file is None:
         return None
     where = f"tokenizer.file = {choice.file}"
+    return described(mix, _text(choice.file, where), where)
+
+
+def _text(url: str, where: str) -> str:
     try:
-        return described(mix, storage.read(choice.file).decode(), where)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StageError(f"{where}: it cannot be read: {error}") from error
+        return _bytes(url, where).decode()
+    except UnicodeDecodeError as error:
+        raise StageError(f"{where}: it is not UTF-8 text: {error}; save it as plain UTF-8") from error
+
+
+def _bytes(url: str, where: str) -> bytes:
+    try:
+        return storage.read(url)
+    except Exception as error:  # fsspec's back ends raise anything
+        raise StageError(f"{where}: it cannot be read: {error}; give the path or URL of a file") from error

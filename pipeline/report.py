@@ -20,7 +20,7 @@ def show(console: Console, finished: Finished) -> None:
     """Print the accounts of a mix, where everything lies, and its first sample decoded."""
     console.print(stages(finished))
     console.print(weights(finished.plan.accounting))
-    console.print(_places(finished), soft_wrap=True)
+    console.print(_places(finished), soft_wrap=True, markup=False)  # paths may hold brackets
     if storage.is_local(finished.url):  # the loader reads local disks
         console.print(f"\nThe first sample of the run:\n[dim]{escape(first_sample(finished))}[/dim]", soft_wrap=True)
 

@@ -30,8 +30,14 @@ from tests.real_streaming import import_streaming
 REPOSITORY = Path(__file__).parent.parent
 
 
-def flow_of(mix: Mix, root: Path, spark: SparkSession | None, makes: tuple[str, ...] = STAGES) -> Flow:
-    return Flow(mix, str(root), console=Console(quiet=True), makes=makes, spark=spark)
+def flow_of(
+    mix: Mix,
+    root: Path,
+    spark: SparkSession | None,
+    makes: tuple[str, ...] = STAGES,
+    console: Console | None = None,
+) -> Flow:
+    return Flow(mix, str(root), console=console or Console(quiet=True), makes=makes, spark=spark)
 
 
 def rows_of(dataset: manifest.Dataset, table: str) -> list[dict[str, Any]]:
@@ -205,12 +211,14 @@ def test_a_run_killed_in_the_middle_is_simply_run_again(
     root = tmp_path / "root"
     command = [sys.executable, "jobs/mix.py", "--mix", str(recipe_file), "--root", str(root), "--cores", "2"]
     run = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(root.glob("signatures/*/*/attempt-*")) and run.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    run.kill()
-    run.wait()
+    try:
+        deadline = time.monotonic() + 200
+        while not list(root.glob("signatures/*/*/attempt-*")) and run.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        run.kill()
+        run.wait()
     assert not (root / "mixes").exists()
     assert bytes_of(flow_of(make_recipe(raw), root, spark).mixed) == bytes_of(made)
 
@@ -373,9 +381,8 @@ def test_lines_urls_and_a_signal_decide_what_deduplication_keeps(
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     sources = f"\n  web: {{root: {tmp_path}, files: [a.jsonl], url_field: url, weight: 1}}"
     dedup = "{url: true, lines: {max_documents: 6}, keep: {signal: n_words, prefer: least}, num_perm: 112}"
-    flow = flow_of(make_recipe(raw, sources=sources, dedup=dedup), tmp_path / "root", spark)
-    flow._console = Console(width=150)
-    kept = flow.deduped["web"]
+    mix = make_recipe(raw, sources=sources, dedup=dedup)
+    kept = flow_of(mix, tmp_path / "root", spark, console=Console(width=150)).deduped["web"]
     rows = rows_of(kept, "deduped")
     assert sorted(row["text"] for row in rows) == sorted([*map(text_of, range(31)), text_of(31, 60)])
     assert kept.manifest.counts["removed"] == {"url": 1}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import job
+from pipeline.recipe import RecipeError
 
 CLASSIC = """An exception was thrown from the Python worker:
 Traceback (most recent call last):
@@ -54,7 +55,8 @@ def test_a_recipe_is_a_name_or_a_path(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "mixes" / "demo.yaml").touch()
     assert job._recipe_path("demo") == Path("mixes/demo.yaml")
     assert job._recipe_path("mixes/demo.yaml") == Path("mixes/demo.yaml")
-    assert job._recipe_path("other") == Path("other")
+    with pytest.raises(RecipeError, match=r"there is no recipe at other; .* or a name in mixes/ \(demo\)"):
+        job._recipe_path("other")
     (tmp_path / "demo").touch()
     assert job._recipe_path("demo") == Path("demo")
 
@@ -79,9 +81,12 @@ def test_trace_shows_the_traceback() -> None:
     ("arguments", "message"),
     [
         ([], "the following arguments are required: --mix"),
-        (["--mix", "demo", "--cores", "0"], "argument --cores: '0' is not a number of cores; give 1 or more"),
+        (["--mix", "demo", "--cores", "0"], "argument --cores: '0' is not a number of cores; give 1 to 1024"),
         (["--mix", "demo", "--cores", "-2"], "argument --cores"),
         (["--mix", "demo", "--cores", "all"], "argument --cores: 'all' is not a number of cores"),
+        (["--mix", "demo", "--cores", "99999999999"], "argument --cores: '99999999999' is not a number of cores"),
+        (["--mix", "demo", "--cor", "2"], "unrecognized arguments: --cor 2"),
+        (["--mix", "demo", "more"], "unrecognized arguments: more"),
         (["--mix", "demo", "--rot", "data"], "unrecognized arguments: --rot data"),
     ],
 )
@@ -115,3 +120,50 @@ def test_a_source_without_files_is_found_before_spark_starts(
     assert job.run("mix", arguments) == 1
     message = f"error: sources.code.files: no file below {tmp_path / 'raw'} matches '*.jsonl' (0 files are there)"
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_cores_say_nothing_to_spark_submit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
+    with pytest.raises(SystemExit, match="2"):
+        job.run("mix", ["--mix", "demo", "--cores", "2"])
+    assert "argument --cores: says nothing to spark-submit" in capsys.readouterr().err
+
+
+def test_a_root_that_cannot_be_one_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for root, message in [
+        ("", "--root '' cannot be used: the path of a file or folder is empty"),
+        ("nope://x", "--root 'nope://x' cannot be used: Protocol not known: nope"),
+        (str(tmp_path / "file"), "file' is a file; give a folder, there or to be made"),
+    ]:
+        assert job.run("mix", ["--mix", raw_source(tmp_path, str(tmp_path)), "--root", root]) == 1
+        printed = capsys.readouterr().err
+        assert message in printed
+        assert (printed.startswith("error: "), printed.count("\n")) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{train: {vocab_size: 300}}", "{file: 'nope://x'}", "tokenizer.file = nope://x: it cannot be read: Protocol"),
+        ("{train: {vocab_size: 300}}", "{file: HERE}", "it cannot be read: [Errno 21] Is a directory"),
+        ("{train: {vocab_size: 300}}", "{file: HERE/latin}", "latin: it is not UTF-8 text"),
+        (
+            "name: mine",
+            "name: mine\ntake_down: nope://x",
+            "take_down = nope://x: it cannot be read: Protocol not known",
+        ),
+        ("weight: 1", "weight: 1, rules: [{c4: {bad_words: HERE/none}}]", "rules: c4.bad_words = "),
+    ],
+)
+def test_files_that_a_recipe_names_in_vain(
+    old: str, new: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "latin").write_bytes(b"caf\xe9")
+    path = Path(raw_source(tmp_path, str(tmp_path)))
+    path.write_text(path.read_text().replace(old, new.replace("HERE", str(tmp_path))))
+    assert job.run("mix", ["--mix", str(path), "--root", str(tmp_path / "root")]) == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.startswith("error: ")

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline import recipe
 from pipeline.documents.records import Format, ReadParams
-from pipeline.recipe import Mix, RecipeError, parse_amount, parse_weight
+from pipeline.recipe import Mix, RecipeError
+from pipeline.recipe_fields import parse_amount, parse_weight
 
 TINY = """\
 name: tiny
@@ -17,6 +18,9 @@ sources:
   code: {root: raw/code, files: ["*.jsonl"], weight: 0.4}
   docs: {root: raw/docs, files: ["*.jsonl"], weight: 0.6}
 """
+
+
+ALIASES = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
 
 
 def changed(old: str, new: str) -> str:
@@ -196,6 +200,7 @@ def test_weights_that_are_none(value: object) -> None:
         ("weight: 0.4", "weight: -0.1", "sources.code.weight = -0.1: must be above 0; leave the source out"),
         ("weight: 0.4", "weight: much", "sources.code.weight = much: is not a number; write it as 0.4 or 2/5"),
         ("weight: 0.4", "weight: .inf", "sources.code.weight = inf: is not a number; write it as 0.4 or 2/5"),
+        ("weight: 0.4", "weight: 1e400", "sources.code.weight = 1e400: must be from 1e-18 to 1e18; weights are shares"),
         ("weight: 0.4", "weight: .nan", "sources.code.weight = nan: is not a number; write it as 0.4 or 2/5"),
         ("weight: 0.4", "weight: true", "sources.code.weight = True: is not a number; write it as 0.4 or 2/5"),
         (", weight: 0.4", "", "sources.code.weight is missing; add it, as weight: 0.4"),
@@ -204,15 +209,15 @@ def test_weights_that_are_none(value: object) -> None:
         ("name: tiny", f"name: {'x' * 65}", "must be made of at most 64 lower-case letters"),
         ("name: tiny", "name: 2024-12-01", "name = 2024-12-01: must be text; write it in quotes, as name: demo"),
         ("name: tiny", "name:", "name = nothing: must be text"),
-        ("sequence_length: 16", "sequence_length: 1", "sequence_length = 1: input should be greater than or equal to"),
+        ("sequence_length: 16", "sequence_length: 1", "sequence_length = 1: must be at least 2"),
         ("sequence_length: 16", "sequence_length: 1.5", "sequence_length = 1.5: must be a whole number, as sequence"),
         ("sequence_length: 16", "sequence_length: true", "sequence_length = True: must be a whole number"),
-        ("sequence_length: 16", "sequence_length: 99999999", "input should be less than or equal to 16777216"),
+        ("sequence_length: 16", "sequence_length: 99999999", "must be at most 16777216"),
         ("sequence_length: 16", "sequence_length: 2000", "budget_tokens: 1000 is less than one sample of sequence_"),
         ("budget_tokens: 1K", "budget_tokens: 1X", "budget_tokens = 1X: is not an amount; write a positive number"),
         ("budget_tokens: 1K", "budget_tokens: 0", "budget_tokens = 0: must be from 1 to 1000000T"),
         ("budget_tokens: 1K", "budget_tokens: -1", "budget_tokens = -1: is not an amount; write a positive number"),
-        ("root: raw/code", "root: ''", "sources.code.root = : must not be empty"),
+        ("root: raw/code", "root: ''", "sources.code.root = '': must not be empty"),
         (
             "root: raw/code",
             "root: 5",
@@ -256,18 +261,23 @@ def test_files(files: str, message: str) -> None:
         ),
         ("rules: [{code: {max_line: 5}}]", "code has no limit max_line; it has max_mean_line_length, max_line_length"),
         ("rules: [{code: {max_lines: many}}]", "code.max_lines is 'many'; a limit is a number, or null to switch"),
+        (
+            "rules: [{signal: [n_words], min: 5}]",
+            "the signal ['n_words'] is not text; write it as {signal: n_words, min",
+        ),
+        ("rules: {gopher_quality: {}}", "sources.code.rules = {'gopher_quality': {}}: must be a list, as rules: ["),
         ("rules: [{signal: words, min: 5}]", "unknown signal 'words'; known are n_bytes, n_chars"),
         ("rules: [code, code]", "asked for twice"),
         ("rules: [[code]]", "['code'] is no rule; write a rule set"),
-        ("max_passes: 0", "sources.code.max_passes = 0: input should be greater than 0"),
+        ("max_passes: 0", "sources.code.max_passes = 0: must be above 0"),
         ("max_passes: .inf", "sources.code.max_passes = inf: must be a finite number, as max_passes: 4"),
         ("max_passes: true", "sources.code.max_passes = True: must be a number, as max_passes: 4"),
-        ("max_rejected: 1.5", "sources.code.max_rejected = 1.5: input should be less than or equal to 1"),
+        ("max_rejected: 1.5", "sources.code.max_rejected = 1.5: must be at most 1"),
         ("max_rejected: .nan", "sources.code.max_rejected = nan: must be a finite number"),
         ("max_document_bytes: 0", "sources.code.max_document_bytes = 0: must be from 1 to"),
         ("priority: 1.5", "sources.code.priority = 1.5: must be a whole number"),
-        ("priority: 99999999999", "sources.code.priority = 99999999999: input should be less than or equal to"),
-        ("format: csv", "sources.code.format = csv: input should be 'jsonl', 'parquet' or 'text'"),
+        ("priority: 99999999999", "sources.code.priority = 99999999999: must be at most 2147483647"),
+        ("format: csv", "sources.code.format = csv: must be 'jsonl', 'parquet' or 'text'"),
         ("storage: anon", "sources.code.storage = anon: must be a group of fields, as storage: {anon: true}"),
         (
             "url_field: text",
@@ -277,7 +287,7 @@ def test_files(files: str, message: str) -> None:
         ("format: text, url_field: u", "sources.code: url_field cannot be given: a file of format text has no fields"),
         ("languages: [en, xx]", "sources.code.languages.1 = xx: is not a language that the identification knows"),
         ("languages: []", "sources.code.languages = []: must not be empty"),
-        ("min_language_score: 2", "sources.code.min_language_score = 2: input should be less than or equal to 1"),
+        ("min_language_score: 2", "sources.code.min_language_score = 2: must be at most 1"),
         ("wieght: 1", "unknown field sources.code.wieght; known here are files, format, id_field, languages"),
     ],
 )
@@ -289,7 +299,7 @@ def test_fields_of_a_source(field: str, message: str) -> None:
     ("text", "message"),
     [
         ("seeds: 1", "unknown field seeds; known here are acknowledge, bos, budget_tokens, decontaminate, dedup"),
-        ("take_down: ''", "take_down = : must not be empty"),
+        ("take_down: ''", "take_down = '': must not be empty"),
         ("decontaminate: {sets: {}}", "decontaminate.sets = {}: must not be empty"),
         ("decontaminate: {sets: {a: {root: x}}}", "decontaminate.sets.a.files is missing"),
         (
@@ -298,18 +308,21 @@ def test_fields_of_a_source(field: str, message: str) -> None:
         ),
         ("dedup: {bnads: 1}", "unknown field dedup.bnads; known here are against, bands, exact"),
         ("dedup: {against: /data/x}", "dedup.against = /data/x: must be a list, as against: [/data/deduped/code/0123"),
-        ("dedup: {against: ['']}", "dedup.against.0 = : must not be empty"),
+        ("dedup: {against: ['']}", "dedup.against.0 = '': must not be empty"),
         ("dedup: {against: [x], verify: exact}", "dedup: verify: exact cannot be used with against: of these datasets"),
-        ("dedup: {threshold: 0}", "dedup.threshold = 0: input should be greater than 0"),
+        ("dedup: {threshold: 0}", "dedup.threshold = 0: must be above 0"),
         ("dedup: {threshold: 80%}", "dedup.threshold = 80%: must be a number"),
-        ("dedup: {scope: local}", "dedup.scope = local: input should be 'global' or 'within_source'"),
+        ("dedup: {scope: local}", "dedup.scope = local: must be 'global' or 'within_source'"),
         ("dedup: [0.8]", "dedup = [0.8]: must be a group of fields, as dedup: {threshold: 0.8}"),
         ("holdout: 200", "holdout = 200: must be a group of fields, as holdout: {documents: 200}"),
-        ("holdout: {documents: 0}", "holdout.documents = 0: input should be greater than or equal to 1"),
+        ("holdout: {documents: 0}", "holdout.documents = 0: must be at least 1"),
         ("holdout: {}", "holdout.documents is missing; add it, as documents: 200"),
         ("holdout: {documents: 1, share: 1}", "unknown field holdout.share; known here are documents"),
-        ("seed: -1", "seed = -1: input should be greater than or equal to 0"),
-        ("packing: tight", "packing = tight: input should be 'concat', 'best_fit' or 'none'"),
+        ("dedup: {url: true}", "dedup.url: no source has a url_field to compare by; give one, or leave dedup.url out"),
+        ("'a b\\n': 1", "unknown field a b\\n; known here are"),
+        ('acknowledge: ["\\e[31mx"]', "acknowledge = \\x1b[31mx: there is no such alarm"),
+        ("seed: -1", "seed = -1: must be at least 0"),
+        ("packing: tight", "packing = tight: must be 'concat', 'best_fit' or 'none'"),
         ("bos: 'yes'", "bos = yes: must be true or false"),
         ("max_quarantined: true", "max_quarantined = True: must be a number"),
         ("acknowledge: max_cluster:code", "must be a list, as acknowledge: [max_rejected:code]"),
@@ -318,14 +331,20 @@ def test_fields_of_a_source(field: str, message: str) -> None:
         ("1: 2", "1 = 1: is not the name of a field"),
         ("stages: [{untill_tokens: 5}, {}]", "unknown field stages.0.untill_tokens; known here are until_tokens, wei"),
         ("stages: [{until_tokens: 0}, {}]", "stages.0.until_tokens = 0: must be from 1 to"),
-        ("stages: [{}, {}]", "stages: stage 0 needs until_tokens; only the last goes on to the end"),
-        ("stages: [{until_tokens: 500}]", "stages: the last stage, 0, has until_tokens 500, but it goes on to the end"),
-        ("stages: [{until_tokens: 15}, {}]", "until_tokens 15 of stage 0 is less than one sample of sequence_length"),
-        ("stages: [{until_tokens: 32}, {until_tokens: 47}, {}]", "until_tokens 47 of stage 1 is less than one sample"),
-        ("stages: [{until_tokens: 64}, {until_tokens: 32}, {}]", "until_tokens 32 of stage 1"),
-        ("stages: [{weights: {code: 1}}]", "stages: stage 0 has no weight for ['docs']; write 0 to leave a source out"),
-        ("stages: [{weights: {code: 1, docs: 1, web: 1}}]", "stage 0 weights unknown sources ['web']; known are ['co"),
-        ("stages: [{weights: {code: 0, docs: 0}}]", "stages: all weights of stage 0 are 0"),
+        ("stages: [{}, {}]", "stages.0: until_tokens is missing; only the last stage goes on to the end"),
+        (
+            "stages: [{until_tokens: 500}]",
+            "stages.0.until_tokens = 500: the last stage goes on to the end of the budget",
+        ),
+        ("stages: [{until_tokens: 15}, {}]", "stages.0.until_tokens = 15: is less than one sample of sequence_length"),
+        ("stages: [{until_tokens: 32}, {until_tokens: 47}, {}]", "stages.1.until_tokens = 47: is less than one sample"),
+        ("stages: [{until_tokens: 64}, {until_tokens: 32}, {}]", "stages.1.until_tokens = 32: is less than"),
+        ("stages: [{weights: {code: 1}}]", "stages.0.weights: no weight for docs; write 0 to leave a source out"),
+        (
+            "stages: [{weights: {code: 1, docs: 1, web: 1}}]",
+            "stages.0.weights: there is no source 'web'; known are code, docs",
+        ),
+        ("stages: [{weights: {code: 0, docs: 0}}]", "stages.0.weights: all are 0, of code, docs; give one"),
         ("stages: [{weights: {code: -1, docs: 1}}]", "stages.0.weights.code = -1: must not be below 0"),
         ("stages: [{}]\nredistribute: true", "redistribute: has no defined meaning with stages"),
     ],
@@ -345,11 +364,11 @@ def test_a_stage_may_leave_a_source_out_and_end_inside_a_sample() -> None:
         ("gpt2", "tokenizer = gpt2: must be a group of fields, as tokenizer: {train: {vocab_size: 16000}}"),
         ("{}", "tokenizer: needs exactly one of train, file, hub"),
         ("{file: a, hub: b}", "tokenizer: needs exactly one of train, file, hub"),
-        ("{file: ''}", "tokenizer.file = : must not be empty"),
+        ("{file: ''}", "tokenizer.file = '': must not be empty"),
         ("{train: {}}", "tokenizer.train.vocab_size is missing; add it, as vocab_size: 16000"),
         ("{train: {vocab_size: 256}}", "tokenizer.train.vocab_size = 256: must be at least 257: 256 bytes, EOS"),
         ("{train: {vocab_size: 16K}}", "tokenizer.train.vocab_size = 16K: must be a whole number"),
-        ("{train: {vocab_size: 99999999}}", "input should be less than or equal to 16777216"),
+        ("{train: {vocab_size: 99999999}}", "must be at most 16777216"),
         ("{train: {vocab_size: 300, sample_bytes: 0}}", "tokenizer.train.sample_bytes = 0: must be from 1 to"),
         (
             "{train: {vocab_size: 300, kind: bpe}}",
@@ -389,8 +408,8 @@ def test_sources(sources: str, message: str) -> None:
     [
         ("", "holds nothing; a recipe holds fields, as name: …, sources: …"),
         ("- a\n- b", "holds a list; a recipe holds fields"),
-        ("just words", "holds a str; a recipe holds fields"),
-        (TINY + "seed: 1\nseed: 2", "is not valid YAML: the field 'seed' is given twice, again in line 9"),
+        ("just words", "holds a single value; a recipe holds fields"),
+        (TINY + "seed: 1\nseed: 2", "is not valid YAML: the field 'seed' is given twice, again in line 9; keep one"),
         (TINY + "dedup:\n  ngram: 5\n  rows: 8\n  ngram: 6\n", "the field 'ngram' is given twice, again in line 11"),
         (TINY + "dedup: {ngram: 5", "is not valid YAML: "),
         (TINY + "a: b: c", "is not valid YAML: mapping values are not allowed here"),
@@ -403,10 +422,26 @@ def test_sources(sources: str, message: str) -> None:
             "a field's name is not a plain word in line 6; are there braces too many",
         ),
         (TINY + "? [a, b]\n: 1", "a field's name is not a plain word in line 8"),
-        (changed("tiny", "2024-13-01"), "is not valid YAML: month must be in 1..12; mend or quote it"),
-        (changed("1K", "9" * 5000), "is not valid YAML: Exceeds the limit"),
-        (TINY + "x: " + "[" * 10_000, "is not valid YAML: maximum recursion depth"),
+        (
+            changed("tiny", "2024-13-01"),
+            "is not valid YAML: '2024-13-01' in line 1 is no timestamp (month must be in 1..12); mend it, or quote it",
+        ),
+        (changed("1K", "9" * 5000), "in line 3 is a larger number than any field takes (at most 9223372036854775807)"),
+        (TINY + "x: " + "[" * 1_000, "is not valid YAML: its brackets or groups are nested too deep"),
         (TINY + "x: \x01", "is not valid YAML: unacceptable character"),
+        (
+            changed('files: ["*.jsonl"], weight: 0.4', "files: [*.jsonl], weight: 0.4"),
+            'begins with * needs quotes, as "*.j',
+        ),
+        (TINY + "x: &x [*x]", "the value that begins in line 8 holds itself; write out what it is to hold"),
+        (TINY + ALIASES, "it holds more than 100000 values; write out its aliases of aliases"),
+        (TINY + "<<: 5", "expected a mapping or list of mappings for merging, but found scalar in line 8"),
+        (TINY + "x: !!bool maybe", "'maybe' in line 8 is no bool; mend it, or quote it if it is text"),
+        (TINY + "x: !!timestamp maybe", "'maybe' in line 8 is no timestamp; mend it"),
+        (TINY + "x: !!int ''", "'' in line 8 is no int; mend it"),
+        (TINY + "x: !!map maybe", "what is marked !!map in line 8 holds no fields; leave !!map out"),
+        (changed("raw/code", '"\\ud800"'), "in line 6 holds a NUL or half a surrogate pair, which no file or field is"),
+        (changed("raw/code", '"a\\0b"'), "in line 6 holds a NUL or half a surrogate pair"),
     ],
 )
 def test_what_is_no_yaml(text: str, message: str) -> None:
@@ -435,8 +470,10 @@ def test_load_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"is a folder; give the path of a YAML file in it, or a name in mixes/"):
         recipe.load(tmp_path)
     path.write_bytes(TINY.encode("utf-16"))
-    with pytest.raises(RecipeError, match=r"mine\.yaml cannot be read as UTF-8 text: .*; save it as plain UTF-8"):
+    with pytest.raises(RecipeError, match=r"mine\.yaml is not UTF-8 text: .*; save it as plain UTF-8"):
         recipe.load(str(path))
+    with pytest.raises(RecipeError, match=r"mine\.yaml/below\.yaml cannot be read: .*; give the path of a YAML file"):
+        recipe.load(path / "below.yaml")
     path.write_text(changed("weight: 0.4", "weight: 0"))
     with pytest.raises(RecipeError, match=r"mine\.yaml: sources\.code\.weight = 0: must be above 0"):
         recipe.load(path)

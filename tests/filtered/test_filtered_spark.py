@@ -37,10 +37,17 @@ FEW = "One sentence only. And a second one.\n"
 TEXTS = [PAGE, REPEATED, CURLY, BAD, FEW, *(text_of(number) for number in range(40))]
 
 
-def flow_of(folder: Path, rules: str, spark: SparkSession | None, more: str = "", **fields: str) -> Flow:
+def flow_of(
+    folder: Path,
+    rules: str,
+    spark: SparkSession | None,
+    more: str = "",
+    console: Console | None = None,
+    **fields: str,
+) -> Flow:
     source = f'{{root: "{folder}", files: [a.jsonl], rules: {rules}, weight: 1{more}}}'
     mix = make_recipe(folder, sources=f"\n  web: {source}", **fields)
-    return Flow(mix, str(folder / "root"), console=Console(quiet=True), makes=STAGES, spark=spark)
+    return Flow(mix, str(folder / "root"), console=console or Console(quiet=True), makes=STAGES, spark=spark)
 
 
 def rows_of(dataset: Dataset, table: str) -> list[dict[str, Any]]:
@@ -166,8 +173,8 @@ def test_changed_limits_and_edits_reuse_what_was_measured(
 
 
 def test_the_alarm_shows_the_waterfall(folder: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
-    flow = flow_of(folder, "[{signal: n_words, max: 60}]", spark, ", max_rejected: 0.5")
-    flow._console = Console(width=160)
+    rules = "[{signal: n_words, max: 60}]"
+    flow = flow_of(folder, rules, spark, ", max_rejected: 0.5", console=Console(width=160))
     with pytest.raises(StageError, match=r"the rules reject 9\d\.\d% of 45 documents"):
         _ = flow.filtered
     printed = capsys.readouterr().out

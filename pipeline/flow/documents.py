@@ -1,0 +1,51 @@
+"""Documents: the raw files of each source, read."""
+
+import json
+from collections.abc import Sequence
+
+from pipeline import alarms, storage
+from pipeline.documents import spark as stage
+from pipeline.documents.spark import DocumentsParams
+from pipeline.flow.runner import Runner
+from pipeline.manifest import Dataset
+from pipeline.recipe import Mix
+from pipeline.recipe_files import RecipeFiles
+from pipeline.storage import FileInfo
+
+
+def make(runner: Runner, mix: Mix, named: RecipeFiles) -> dict[str, Dataset]:
+    """The documents of each source."""
+    return {name: _of_source(runner, mix, name, files) for name, files in named.raw.items()}
+
+
+def _of_source(runner: Runner, mix: Mix, name: str, files: Sequence[FileInfo]) -> Dataset:
+    source = mix.sources[name]
+    params = DocumentsParams(
+        source=name, root=source.root, files=source.files, storage=source.storage, read=source.read
+    )
+    wanted = stage.spec(params, _digests(runner, params, files))
+    found = runner.ensure(
+        wanted,
+        sum(info.bytes for info in files),
+        lambda: stage.build(runner.spark, params, files, wanted, runner.root),
+    )
+    alarms.raise_unless_acknowledged(stage.alarms(found, mix.max_quarantined), mix.acknowledge)
+    return found
+
+
+def _digests(runner: Runner, params: DocumentsParams, files: Sequence[FileInfo]) -> dict[str, str]:
+    """The contents' digests of raw files. Size and stamp only decide whether a file must be read again."""
+    url = storage.join(runner.root, "documents", params.source, "_raw_digests.json")
+    known: dict[str, list[object]] = {}
+    if storage.exists(url):
+        known = json.loads(storage.read(url))
+    root = str(storage.local_path(params.root).absolute()) if storage.is_local(params.root) else params.root
+    key = {info.path: f"{root}/{info.path}" for info in files}
+    fresh = [info for info in files if known.get(key[info.path], [])[:2] != [info.bytes, info.stamp]]
+    if fresh:
+        runner.may_make("documents", params.source)
+        with runner.progress(f"reading {params.source}", sum(info.bytes for info in fresh)):
+            digests = stage.digest(runner.spark, params, fresh)
+        known |= {key[info.path]: [info.bytes, info.stamp, digests[info.path]] for info in fresh}
+        storage.write(url, json.dumps(known, indent=1, sort_keys=True).encode())
+    return {info.path: str(known[key[info.path]][2]) for info in files}

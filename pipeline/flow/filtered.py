@@ -1,0 +1,60 @@
+"""Filtered: the documents of each source that pass its rules."""
+
+from collections.abc import Mapping
+
+from pipeline import alarms
+from pipeline.filtered import rules, specs, waterfall_table
+from pipeline.filtered import spark as stage
+from pipeline.filtered.decisions import Choice
+from pipeline.flow.runner import Runner
+from pipeline.manifest import Dataset, Spec
+from pipeline.recipe import Mix
+from pipeline.recipe_files import RecipeFiles
+
+
+def make(runner: Runner, mix: Mix, named: RecipeFiles, documents: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """What is kept of each source, and the numbers that it was decided by."""
+    found = {}
+    for name, raw in documents.items():
+        found[name] = _of_source(runner, raw, _choice(mix, named, name))
+        loud = stage.alarms(found[name], mix.sources[name].max_rejected)
+        if loud:
+            runner.console.print(waterfall_table.table(found[name]))
+        alarms.raise_unless_acknowledged(loud, mix.acknowledge)
+    return found
+
+
+def _of_source(runner: Runner, documents: Dataset, choice: Choice) -> Dataset:
+    wanted = specs.spec(documents, choice)
+    n_bytes = documents.manifest.counts["kept_bytes"]
+
+    def measured(measure: Spec) -> Dataset:
+        return runner.ensure(
+            measure, n_bytes, lambda: stage.build_measured(runner.spark, documents, measure, runner.root)
+        )
+
+    def build() -> Dataset:
+        numbers = [measured(measure) for measure in specs.measured_specs(documents, choice)]
+        with runner.progress(f"filtered {wanted.source}", n_bytes):
+            built = stage.build(runner.spark, documents, numbers, choice, wanted, runner.root)
+        runner.console.print(waterfall_table.table(built))
+        return built
+
+    return runner.found_or(wanted, build)
+
+
+def _choice(mix: Mix, named: RecipeFiles, name: str) -> Choice:
+    """What the recipe chooses for a source."""
+    source = mix.sources[name]
+    asked = rules.resolve(source.rules)
+    return Choice(
+        rules=asked.rules,
+        languages=source.languages or (),
+        min_language_score=source.min_language_score,
+        take_down=named.take_down,
+        items=named.items,
+        min_overlap=mix.decontaminate.min_overlap if mix.decontaminate else 1.0,
+        lines=asked.lines,
+        bad_words=named.bad_words.get(name),
+        masks=asked.masks,
+    )

@@ -1,0 +1,103 @@
+"""Tokenized: the tokenizer, as many ranges of each source as the budget needs, and the validation sets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline import manifest, recipe_files, storage
+from pipeline.flow.runner import Runner
+from pipeline.manifest import Dataset
+from pipeline.mixed import ranges as needs
+from pipeline.recipe import Mix
+from pipeline.recipe_files import RecipeFiles
+from pipeline.tokenized import spark as stage
+from pipeline.tokenized.ranges import ranges_of
+from pipeline.tokenized.shards import Shape
+from pipeline.tokenized.spark import Part, TokenizeParams
+from pipeline.tokenized.tokenizer import TokenizerInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenized:
+    """What the stage leaves: the tokenizer, each source's ranges from the first on, the validation sets, and how many
+    ranges each source has in all."""
+
+    info: TokenizerInfo
+    measured: Mapping[str, Sequence[Dataset]]
+    validation: Mapping[str, Dataset]
+    n_ranges: Mapping[str, int]
+
+
+def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dataset]) -> Tokenized:
+    """A first range of each source, from which it is estimated how many the budget needs; then these, until measured
+    counts say that they are enough."""
+    info = named.tokenizer or _trained(runner, mix, list(deduped.values()))
+    params = _params(mix, info)
+    n_ranges = {name: ranges_of(data.manifest.counts["kept_bytes"]).n_ranges for name, data in deduped.items()}
+    first = [Part(deduped=dataset, number=0) for dataset in deduped.values()]
+    held = [Part(deduped=dataset, number=None) for dataset in deduped.values()] if mix.holdout else []
+    built = _parts(runner, [*first, *held], params)
+    measured = {part.source: [built[part.source, 0]] for part in first}
+    while True:
+        need = needs.needed(mix, measured, n_ranges)
+        wanted = {name: needs.wanted_ranges(need[name], parts, n_ranges[name]) for name, parts in measured.items()}
+        more = [
+            Part(deduped=deduped[name], number=number)
+            for name, parts in measured.items()
+            for number in range(len(parts), wanted[name])
+        ]
+        if not more:
+            break
+        built |= _parts(runner, more, params)
+        measured = {name: [built[name, number] for number in range(wanted[name])] for name in measured}
+    validation = {part.source: built[part.source, None] for part in held}
+    return Tokenized(info=info, measured=measured, validation=validation, n_ranges=n_ranges)
+
+
+def _trained(runner: Runner, mix: Mix, deduped: Sequence[Dataset]) -> TokenizerInfo:
+    """The tokenizer that the recipe has trained on the mix's own text."""
+    choice = mix.tokenizer.train
+    if choice is None:
+        raise RuntimeError("a recipe's tokenizer is given or trained")
+    wanted = stage.tokenizer_spec(deduped, choice.vocab_size, choice.sample_bytes, bos=mix.bos)
+    dataset = runner.ensure(
+        wanted, choice.sample_bytes, lambda: stage.build_tokenizer(runner.spark, deduped, wanted, runner.root)
+    )
+    return recipe_files.described(mix, storage.read(dataset.urls("tokenizer")[0]).decode(), dataset.url)
+
+
+def _params(mix: Mix, info: TokenizerInfo) -> TokenizeParams:
+    """How the recipe has documents made rows."""
+    return TokenizeParams(
+        info=info,
+        shape=Shape(
+            sequence_length=mix.sequence_length,
+            dtype=info.dtype,
+            packing=mix.packing,
+            pad_id=info.pad_id,
+        ),
+        bos=mix.bos,
+        eos=mix.eos,
+        holdout_documents=mix.holdout.documents if mix.holdout else 0,
+    )
+
+
+def _parts(runner: Runner, parts: Sequence[Part], params: TokenizeParams) -> dict[tuple[str, int | None], Dataset]:
+    """Datasets of ranges, by source and number; the missing ones are made in one job."""
+    specs = {(part.source, part.number): stage.spec(part, params) for part in parts}
+    found = {key: dataset for key, wanted in specs.items() if (dataset := runner.find(wanted)) is not None}
+    missing = [part for part in parts if (part.source, part.number) not in found]
+    if not missing:
+        names = ", ".join(f"{name} {'holdout' if number is None else number}" for name, number in specs)
+        runner.say_found(f"tokenized {names}")
+        return found
+    runner.may_make("tokenized", missing[0].source)
+    for part in missing:
+        manifest.sweep(specs[part.source, part.number].url(runner.root))
+    n_bytes = sum(
+        part.deduped.manifest.counts["kept_bytes"] // part.ranges(params).n_ranges
+        for part in missing
+        if part.number is not None
+    )
+    with runner.progress(f"tokenized {', '.join(sorted({part.source for part in missing}))}", n_bytes):
+        built = stage.build(runner.spark, missing, params, runner.root)
+    return found | {(part.source, part.number): dataset for part, dataset in zip(missing, built, strict=True)}
