@@ -16,7 +16,8 @@ What is measured
     signals.py           the signals as formulas over the counts
     repetition.py        repeated lines, paragraphs and n-grams, on numbers alone: it knows nothing of text
     code_marks.py        encoded data, marks of generated files
-    c4.py                C4's line rules: what they keep, and the numbers that its page rules look at
+    c4.py                C4's line rules: what they keep, and the numbers that its page rules look at (c4_lines.py,
+                         long_words.py, sentences.py: its compiled passes)
     pii/                 e-mail and IP addresses, phone and card numbers
     tables_mentioned.py  tables that a text speaks of and does not contain
     compression.py       how far a text can be compressed      } datasets of their own, measured

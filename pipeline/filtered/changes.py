@@ -1,4 +1,8 @@
-"""What a recipe changes in the texts that it keeps: C4's line rules and masks of personal data, put together."""
+"""What a recipe changes in the texts that it keeps: C4's line rules and masks of personal data, put together.
+
+Both look at the raw text. So what a citation parts ("jane[1]@x.org"), or what touches other personal data without
+anything between them, is not masked; of an address that a dropped line holds in part, nothing stays.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -100,6 +100,21 @@ def apply(texts: pa.Array, cuts: Cuts, written: Sequence[bytes]) -> Edited:
     )
 
 
+def without(texts: Texts, cuts: Cuts) -> Texts:
+    """The texts with the spans cut out and nothing written in their place, as new texts. `ValueError` for cuts that are
+    not as `Cuts` says."""
+    _check(cuts, texts.n_bytes, 1 + int(cuts.reason.max(initial=0)))
+    change = np.append(0, np.cumsum(cuts.first - cuts.last))
+    n_bytes = texts.n_bytes + np.diff(change[cuts.starts])
+    offsets = np.append(0, np.cumsum(n_bytes))
+    before = np.repeat(texts.offsets[:-1], np.diff(cuts.starts))
+    first, last, nothing = before + cuts.first, before + cuts.last, np.zeros(len(cuts.first), np.uint8)
+    new = np.empty(int(offsets[-1]), np.uint8)
+    no_masks, no_starts = np.empty(0, np.uint8), np.zeros(2, np.int64)
+    _copy(texts.data, texts.offsets[0], texts.offsets[-1], first, last, nothing, no_masks, no_starts, new, 0)
+    return Texts(data=new, offsets=offsets)
+
+
 def account(cuts: Cuts, chosen: npt.NDArray[np.bool_], written: Sequence[bytes]) -> Account:
     """What the cuts of the `chosen` documents (bool [n_documents]) do, for each of the reasons that `written` has."""
     documents = cuts.documents()

@@ -1,8 +1,13 @@
 """Repetition is counted on numbers: here each letter stands for a word (or a line) of one character."""
 
 import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from pipeline.filtered.lines import Parts
@@ -68,6 +73,87 @@ def test_documents_do_not_see_each_other() -> None:
     found = ngram_characters(words("abcdef", "", "abcdef", "aabcdeabcdef"))
     assert found[5].tolist() == [0, 0, 0, 5]
     assert found[2].tolist() == [3, 0, 3, 6]
+
+
+# Documents of numbers that stand for words, against dictionaries of tuples: long enough that the kernel's table doubles
+# many times, and of lengths around its blocks of 256 lookups.
+LENGTHS = (0, 5000, 1, 255, 256, 257, 0, 513, 9, 10, 3000, 2, 0)
+VOCABULARIES = (2, 3, 30, 700, 20_000, 10**9)  # few words: n-grams repeat by chance; many: only where they are copied
+
+
+def document(rng: np.random.Generator, n_words: int, vocabulary: int, n_copies: int) -> npt.NDArray[np.int64]:
+    """Words drawn at random, then passages of up to 300 words that are copied over others."""
+    found = rng.integers(0, vocabulary, n_words)
+    for _ in range(n_copies if n_words > 20 else 0):
+        length = int(rng.integers(2, min(300, n_words // 2)))
+        source, target = rng.integers(0, n_words - length, 2)
+        found[target : target + length] = found[source : source + length].copy()
+    return found
+
+
+def top_characters(numbers: Sequence[int], lengths: Sequence[int], gaps: Sequence[int], n: int) -> int:
+    ngrams = [tuple(numbers[at : at + n]) for at in range(len(numbers) - n + 1)]
+    if not ngrams:
+        return 0
+    ngram, times = Counter(ngrams).most_common(1)[0]  # of equal counts the one that was met first
+    at = ngrams.index(ngram)
+    return (sum(lengths[at : at + n]) + sum(gaps[at + 1 : at + n])) * times
+
+
+def duplicate_characters(numbers: Sequence[int], lengths: Sequence[int], n: int) -> int:
+    taken: set[tuple[int, ...]] = set()
+    characters = at = 0
+    while at + n <= len(numbers):
+        ngram = tuple(numbers[at : at + n])
+        if ngram in taken:
+            characters += sum(lengths[at : at + n])
+            at += n
+        else:
+            taken.add(ngram)
+            at += 1
+    return characters
+
+
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+@pytest.mark.parametrize("n_copies", [0, 12])
+def test_ngrams_of_long_documents_equal_a_dictionary_of_tuples(vocabulary: int, n_copies: int) -> None:
+    rng = np.random.default_rng([vocabulary, n_copies])
+    documents = [document(rng, n_words, vocabulary, n_copies) for n_words in LENGTHS]
+    numbers = np.concatenate(documents)
+    sample = replace(
+        words("x" * len(numbers)),
+        n=np.array(LENGTHS),
+        starts=np.cumsum([0, *LENGTHS]).astype(np.int64),
+        hashes=numbers.astype(np.uint64) * np.uint64(0x9FB21C651E98DF25),  # 0 is a hash like any other
+        lengths=(numbers % 11 + 1).astype(np.int32),
+        gaps=rng.integers(0, 2, len(numbers)).astype(np.uint8),  # of an n-gram those of its first occurrence count
+    )
+    found = ngram_characters(sample)
+    assert list(found) == [2, 3, 4, 5, 6, 7, 8, 9, 10]
+    for row, (start, stop) in enumerate(pairwise(sample.starts.tolist())):
+        own, lengths, gaps = (part[start:stop].tolist() for part in (numbers, sample.lengths, sample.gaps))
+        for n in (2, 3, 4):
+            assert found[n][row] == top_characters(own, lengths, gaps, n), f"top {n}-gram of document {row}"
+        for n in (5, 6, 7, 8, 9, 10):
+            assert found[n][row] == duplicate_characters(own, lengths, n), f"duplicate {n}-grams of document {row}"
+
+
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+def test_duplicates_of_long_documents_equal_a_set(vocabulary: int) -> None:
+    rng = np.random.default_rng(vocabulary)
+    documents = [rng.integers(0, vocabulary, n_parts) for n_parts in LENGTHS]
+    lengths = [rng.integers(1, 100, n_parts) for n_parts in LENGTHS]
+    found = duplicates(
+        Parts(
+            starts=np.cumsum([0, *LENGTHS]).astype(np.int64),
+            hashes=np.concatenate(documents).astype(np.uint64) << np.uint64(7),
+            lengths=np.concatenate(lengths),
+        )
+    )
+    for row, own in enumerate(documents):
+        first = {number: at for at, number in reversed(list(enumerate(own.tolist())))}
+        repeats = [at for at, number in enumerate(own.tolist()) if first[number] != at]
+        assert (found.n[row], found.characters[row]) == (len(repeats), lengths[row][repeats].sum())
 
 
 def test_time_is_linear_in_the_words() -> None:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.texts import buffers
+from pipeline.texts.buffers import slices
 from pipeline.texts.cuts import Cuts
-from pipeline.texts.edits import account, apply, to_edited, to_raw, together
+from pipeline.texts.edits import account, apply, to_edited, to_raw, together, without
 
 Span = tuple[int, int, int]  # first, last, reason
 
@@ -85,6 +86,18 @@ def test_texts_are_cut_as_bytes_would_be(
     assert edited.texts.to_pylist() == [cut_by_definition(text, spans) for text, spans in documents[first:]]
     assert edited.n_bytes.tolist() == [len(text.encode()) for text in edited.texts.to_pylist()]
     assert edited.edits.to_pylist() == [edits_by_definition(spans) for spans in chosen]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(cut_texts(), min_size=1, max_size=6), st.data())
+def test_texts_without_their_cuts_are_texts_again(documents: list[tuple[str, list[Span]]], data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(documents) - 1))
+    (texts,) = slices(pa.array([text for text, _ in documents])[first:])
+    left = without(texts, cuts_of([spans for _, spans in documents[first:]]))
+    nothing = [b""] * len(WRITTEN)
+    expected = [cut_by_definition(text, spans, nothing) for text, spans in documents[first:]]
+    ends = zip(left.offsets[:-1], left.offsets[1:], strict=True)
+    assert [left.data[start:end].tobytes().decode() for start, end in ends] == expected
 
 
 @settings(deadline=None, max_examples=100)
@@ -244,6 +257,9 @@ def test_starts_that_cannot_be_are_told() -> None:
         wrong = Cuts(starts=np.array(starts), first=cuts.first, last=cuts.last, reason=cuts.reason)
         with pytest.raises(ValueError, match="starts do not ascend from 0 to their number"):
             apply(pa.array(["abc", "d"]), wrong, WRITTEN)
+    (texts,) = slices(pa.array(["abc"]))
+    with pytest.raises(ValueError, match="cuts of 2 documents for 1 texts"):
+        without(texts, cuts)
     with pytest.raises(ValueError, match="cuts of 2 and of 0 documents"):
         together(cuts, cuts_of([]), 1)
 
