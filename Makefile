@@ -1,6 +1,6 @@
 # Shardmill. `make` alone prints the targets; every target that needs the environment sets it up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo mix check format test bench package clean
+.PHONY: help setup demo mix check format test test-cluster bench package clean
 
 PYTHON ?= python3
 ROOT ?= data
@@ -9,7 +9,7 @@ SETUP := .venv/.done
 PEERS := .venv/peers/.done
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## .venv with pinned versions, and Java where there is none
 
@@ -34,8 +34,11 @@ format: $(SETUP) ## rewrite what `make check` says of formatting and lint
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-test: $(SETUP) ## all tests
+test: $(SETUP) ## all tests but those on clusters
 	@$(BIN)/python -m pytest
+
+test-cluster: $(SETUP) ## tests on Spark standalone clusters whose processes are killed; ROUNDS=20 for the long run
+	@$(BIN)/python -m pytest tests/cluster -o log_cli=true -o log_cli_level=INFO
 
 bench: $(SETUP) $(PEERS) ## side by side with the peers
 	@$(BIN)/python -m bench

@@ -184,21 +184,34 @@ def publish(
         made=made or {},
     )
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
-    if not storage.publish_once(storage.join(url, MANIFEST), text):
+    if storage.publish_once(storage.join(url, MANIFEST), text):
+        _remove(url, attempt, there.keys() - {file.path for file in files})
+    else:
         storage.remove_tree(storage.join(url, attempt))
     return load(url)
 
 
 def sweep(url: str, now_seconds: float | None = None) -> list[str]:
-    """Delete attempts below a dataset's folder that no manifest lists and that are older than a week; their names."""
+    """Delete what no manifest lists below a dataset's folder: files of the listed attempt, and attempts older than a
+    week, whose names are returned."""
     dataset = find(url)
     kept = dataset.manifest.attempt if dataset else None
     now = time.time() if now_seconds is None else now_seconds
     names = storage.list_folders(url)
+    if dataset:
+        attempt = dataset.manifest.attempt
+        there = {info.path for info in storage.list_files(storage.join(url, attempt))}
+        _remove(url, attempt, there - {file.path for file in dataset.manifest.files})
     old = sorted(name for name in names if name != kept and now - _started(name) > SWEEP_AFTER_SECONDS)
     for name in old:
         storage.remove_tree(storage.join(url, name))
     return old
+
+
+def _remove(url: str, attempt: str, paths: Iterable[str]) -> None:
+    """Delete files of an attempt: what tasks have left that were killed, or that came after the end."""
+    for path in paths:
+        storage.remove(storage.join(url, attempt, path))
 
 
 def _started(attempt: str) -> float:

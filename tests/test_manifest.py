@@ -147,3 +147,16 @@ def test_the_sweep_takes_old_attempts_that_no_manifest_lists(
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_what_killed_and_late_tasks_left_in_the_kept_attempt_goes(tmp_path: Path) -> None:
+    early = SPEC.url(str(tmp_path)) + "/attempt-1/.shard.00000.mds.45363c1b.tmp"  # of a task that was killed
+    storage.write(early, b"half")
+    dataset = published(tmp_path, "attempt-1")
+    assert not Path(early).exists()
+    late = storage.join(dataset.url, "attempt-1", "entries/00000.json")  # of a copy that lost
+    storage.write(late, b"{}")
+    assert manifest.sweep(dataset.url) == []
+    assert not Path(late).exists()
+    assert all(storage.exists(dataset.file_url(file)) for file in dataset.manifest.files)
+    assert manifest.load(dataset.url) == dataset
