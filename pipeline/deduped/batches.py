@@ -27,7 +27,7 @@ Int64s = npt.NDArray[np.int64]
 class DedupParams:
     """How documents are compared and which one stays. `priorities`: source → number, smaller ones survive; of one
     priority those with the most (`keep_most`) or the least of the signal `keep`. `url`: whether documents of one URL
-    are duplicates."""
+    are duplicates. Without a value of the signal (null) a document comes last."""
 
     threshold: float
     ngram: int
@@ -160,7 +160,7 @@ def bands_of(params: DedupParams, file: SignatureFile) -> Iterator[pa.RecordBatc
 def pairs_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Candidate pairs of vertices (a_hi, a_lo, b_hi, b_lo) of whole buckets, but those of two vertices that have a
     document of an earlier dataset each; their `bucket_size` is 0. And one row for the largest of the buckets: its
-    number of vertices, and the smallest of them at both ends."""
+    number of vertices, and one of them at both ends (`_largest`)."""
     found = [batch for batch in batches if batch.num_rows]
     if not found:
         return
@@ -180,7 +180,7 @@ def pairs_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def paired(
     bucket: Int64s, affinity: Int64s, number: Int64s, earlier: npt.NDArray[np.bool_]
 ) -> tuple[Int64s, Int64s, Int64s, Int64s]:
-    """Candidate pairs of vertices by number, those of whole buckets; and the smallest vertex of the largest bucket and
+    """Candidate pairs of vertices by number, those of whole buckets; a vertex of the largest bucket (`_largest`), and
     that one's size (both empty without rows). Row i says that vertex number[i] stands in bucket[i]; `earlier` says of
     each vertex whether it has an earlier document."""
     if not len(bucket):
@@ -192,7 +192,7 @@ def paired(
     bucket, affinity, number = _with_new(bucket[first], affinity[first], number[first], earlier)
     a, b = candidate_pairs(bucket.view(np.uint64), number, affinity.view(np.uint64)).T
     wanted = ~(earlier[a] & earlier[b])
-    return a[wanted], b[wanted], *_largest(bucket, number)
+    return a[wanted], b[wanted], *_largest(bucket, number, earlier)
 
 
 def shared(bucket: Int64s) -> Int64s:
@@ -202,12 +202,14 @@ def shared(bucket: Int64s) -> Int64s:
     return np.sort(order[np.append(same, False)[: len(order)] | np.append(False, same)[: len(order)]])
 
 
-def _largest(bucket: Int64s, number: Int64s) -> tuple[Int64s, Int64s]:
-    """The smallest vertex of the largest bucket (of rows sorted by both), and its size; nothing without rows."""
+def _largest(bucket: Int64s, number: Int64s, earlier: npt.NDArray[np.bool_]) -> tuple[Int64s, Int64s]:
+    """The largest vertex without earlier documents that stands in one of the largest buckets (of rows sorted by both,
+    each bucket with such a vertex), and their size; nothing without rows. So the answer for all rows is the largest of
+    those for any parts of whole buckets."""
     starts = np.flatnonzero(np.concatenate(([True], np.diff(bucket) != 0)))[: len(bucket)]
     sizes = np.diff(np.append(starts, len(bucket)))
-    most = np.flatnonzero(sizes == sizes.max(initial=0))[:1]
-    return number[starts[most]], sizes[most]
+    most = np.repeat(sizes == sizes.max(initial=0), sizes) & ~earlier[number]
+    return np.sort(number[most])[-1:], np.sort(sizes)[-1:]
 
 
 def write_pairs(batch: pa.RecordBatch, sink: Sink) -> None:
@@ -236,7 +238,7 @@ def urls_of(task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
 
 
 def quality_of(signal: str, task: tuple[int, str]) -> Iterator[pa.RecordBatch]:
-    """(doc_id, quality): a signal of each document."""
+    """(doc_id, quality): a signal of each document, null where it has none."""
     _, url = task
     for rows in read_batches(url, ["doc_id", signal]):
         yield pa.record_batch({"doc_id": rows.column("doc_id"), "quality": rows.column(signal).cast(pa.float64())})

@@ -9,28 +9,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from pipeline.document import doc_id_bytes
 
 N_BINS = 20  # of the similarities of near duplicates, each 0.05 wide
 N_LARGEST = 20
 
 Note = list[Any]
-"""A candidate for one of the largest clusters as JSON: [documents, doc_id of the kept one in hex, its row among the
-task's kept documents]."""
+"""A candidate for one of the largest clusters as JSON: [documents, doc_id in hex of the one that stands for it, number
+of that one's source, row of the task's file of filtered documents that shows it]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """A cluster of `size` documents, the `rank`-th largest. The kept one, `doc_id`, is at `row` of the kept documents
-    of task `task`."""
+    """A cluster of `size` documents, the `rank`-th largest. `doc_id` of source number `src` stands for it; it is shown
+    by the document at `row` of the filtered documents of task `task`."""
 
     rank: int
     size: int
     doc_id: bytes
+    src: int
     task: int
     row: int
 
@@ -60,34 +58,29 @@ def histogram(counts: Mapping[str, int]) -> list[dict[str, Any]]:
 
 
 class Largest:
-    """The largest clusters of the documents that one task keeps: `N_LARGEST`, of equal ones the smallest doc_ids."""
+    """The largest clusters that the documents of one task show: `N_LARGEST`, of equal ones the smallest doc_ids. A kept
+    document shows the cluster that it stands for, a removed one that of an earlier dataset's document."""
 
     def __init__(self) -> None:
-        self._found: list[Note] = []
-        self._rows = 0
+        self._found: dict[tuple[str, int], Note] = {}
 
-    def add(self, doc_ids: pa.Array, sizes: npt.NDArray[np.int64]) -> None:
-        """Look at the next documents that the task keeps: `doc_ids` binary [n], and the `sizes` of their clusters
-        (int64 [n]); 1, a document that is alone, is none."""
-        smallest = self._found[-1][0] if len(self._found) == N_LARGEST else 2
-        rows = np.flatnonzero(sizes >= smallest)
-        ids = doc_id_bytes(doc_ids.take(pa.array(rows)))
-        halves = ids.view(">u8").astype(np.uint64)
-        for place in np.lexsort((halves[:, 1], halves[:, 0], -sizes[rows]))[:N_LARGEST]:
-            self._found.append([int(sizes[rows[place]]), ids[place].tobytes().hex(), int(rows[place]) + self._rows])
-        self._found = sorted(self._found, key=lambda note: (-note[0], note[1]))[:N_LARGEST]
-        self._rows += len(doc_ids)
+    def add(self, candidates: Iterable[Note]) -> None:
+        """Look at the next documents; of several that show one cluster the first is taken."""
+        for note in candidates:
+            self._found.setdefault((note[1], note[2]), note)
+        self._found = {(note[1], note[2]): note for note in self.notes()}
 
     def notes(self) -> list[Note]:
-        """The candidates as JSON, the largest first."""
-        return self._found
+        """The candidates, the largest first."""
+        return sorted(self._found.values(), key=lambda note: (-note[0], *note[1:]))[:N_LARGEST]
 
 
 def chosen(notes: Iterable[tuple[int, list[Note]]]) -> list[Cluster]:
     """The largest clusters out of all tasks' candidates, given as (task, its notes): the largest first, of equal ones
-    the smallest doc_id."""
-    found = sorted((-size, doc_id, task, row) for task, candidates in notes for size, doc_id, row in candidates)
+    the smallest doc_id; each once, as the first task that has it shows it."""
+    every = sorted((-size, doc_id, src, task, row) for task, found in notes for size, doc_id, src, row in found)
+    first = {of_cluster[:3]: of_cluster for of_cluster in reversed(every)}
     return [
-        Cluster(rank=rank, size=-size, doc_id=bytes.fromhex(doc_id), task=task, row=row)
-        for rank, (size, doc_id, task, row) in enumerate(found[:N_LARGEST])
+        Cluster(rank=rank, size=-size, doc_id=bytes.fromhex(doc_id), src=src, task=task, row=row)
+        for rank, (size, doc_id, src, task, row) in enumerate(sorted(first.values())[:N_LARGEST])
     ]

@@ -39,12 +39,12 @@ def lines(dataset: Dataset) -> RenderableType:
 
 
 def largest(dataset: Dataset, most: int) -> list[RenderableType]:
-    """The largest clusters of a source with the beginning of the text that stands for each, at most so many."""
+    """The largest clusters of a source with the beginning of a text of each, at most so many."""
     return [
         Panel(
             escape(cluster["excerpt"]),
             title=f"{cluster['documents']:,} documents",
-            subtitle=cluster["doc_id"],
+            subtitle=f"{cluster['doc_id']} of {cluster['source']} stays",
             title_align="left",
             subtitle_align="left",
         )

@@ -33,8 +33,8 @@ _COLUMNS = pa.schema(
 class _Documents:
     """All documents: those of the sources, then earlier ones. `table` has `_COLUMNS`; arrays [n_documents]: `vertex`
     (by number, in the order of the halves), `url` (canonical ones by number, -1 where there is none or they are not
-    compared), `quality` (the more the better). Of each vertex: its signature (uint32 [n_vertices, num_perm]), whether
-    it has words, whether it has an earlier document."""
+    compared), `quality` (the more the better, NaN the worst). Of each vertex: its signature (uint32 [n_vertices,
+    num_perm]), whether it has words, whether it has an earlier document."""
 
     table: pa.Table
     vertex: Int64s
@@ -52,7 +52,7 @@ class _Documents:
 class Decided:
     """`decisions`: a row for each document of the sources in a cluster of two or more (doc_id, src, file, cluster_size,
     kept_doc_id, kept_src, kind, similarity). The largest bucket: its vertices, and a document in it, which lies in
-    `bucket_file` of source `bucket_src`."""
+    `bucket_file` of source `bucket_src`; without one b"" and -1."""
 
     decisions: pa.Table
     bucket_vertices: int
@@ -67,13 +67,11 @@ def decide(inputs: Inputs, params: DedupParams) -> Decided:
     _check(inputs, documents)
     a, b, largest, size = _candidates(documents, params)
     similar = _similarity(documents.signatures, a, b) >= params.threshold
-    edges = np.concatenate([np.column_stack((a[similar], b[similar])), _same_urls(documents)])
-    group = np.arange(len(documents.earlier))
-    vertices, labels = components(edges)
-    group[vertices] = labels
-    holder = int(np.argmax(documents.vertex == largest[0])) if len(size) else -1
+    alike = _united(np.column_stack((a[similar], b[similar])), len(documents.earlier))
+    group = _united(alike[_same_urls(documents)], len(alike))[alike]
+    holder = _first_holder(documents, int(largest[0])) if len(size) else -1
     return Decided(
-        decisions=_kept(documents, group[documents.vertex], len(inputs.filtered)),
+        decisions=_kept(documents, alike[documents.vertex], group[documents.vertex], len(inputs.filtered)),
         bucket_vertices=int(size[0]) if len(size) else 0,
         bucket_doc_id=documents.table.column("doc_id")[holder].as_py() if len(size) else b"",
         bucket_src=int(documents.column("src")[holder]) if len(size) else -1,
@@ -174,9 +172,30 @@ def _same_urls(documents: _Documents) -> Int64s:
     return np.asarray(np.column_stack((smallest, vertex))[smallest != vertex])
 
 
-def _kept(documents: _Documents, group: Int64s, n_sources: int) -> pa.Table:
-    """Of each group of two documents or more the one that stays, the others with kind and similarity."""
-    ids = batches.halves(documents.table.column("doc_id").combine_chunks()).view(np.uint64)
+def _united(edges: Int64s, n: int) -> Int64s:
+    """The component of each of `n` vertices, by its smallest one: int64 [n]."""
+    label = np.arange(n)
+    vertices, labels = components(edges)
+    label[vertices] = labels
+    return label
+
+
+def _first_holder(documents: _Documents, vertex: int) -> int:
+    """The row of a document of this vertex: of the first source, with the smallest doc_id."""
+    rows = np.flatnonzero(documents.vertex == vertex)
+    ids, src = _ids(documents)[rows], documents.column("src")[rows]
+    return int(rows[np.lexsort((ids[:, 1], ids[:, 0], src))[0]])
+
+
+def _ids(documents: _Documents) -> npt.NDArray[np.uint64]:
+    """The halves of the doc_ids, which sort as the doc_ids do."""
+    return batches.halves(documents.table.column("doc_id").combine_chunks()).view(np.uint64)
+
+
+def _kept(documents: _Documents, alike: Int64s, group: Int64s, n_sources: int) -> pa.Table:
+    """Of each group of two documents or more the one that stays, the others with kind and similarity. `alike`, `group`:
+    the component of each document by the edges between texts, and by all edges."""
+    ids = _ids(documents)
     priority, n_bytes, src = (documents.column(name) for name in ("priority", "n_bytes", "src"))
     order = np.lexsort((src, ids[:, 1], ids[:, 0], -n_bytes, -documents.quality, priority, group))
     starts = np.flatnonzero(np.concatenate(([True], np.diff(group[order]) != 0)))[: len(order)]
@@ -189,6 +208,7 @@ def _kept(documents: _Documents, group: Int64s, n_sources: int) -> pa.Table:
     kept = best[rows]
     exact = documents.vertex[rows] == documents.vertex[kept]
     same_url = (documents.url[rows] == documents.url[kept]) & (documents.url[rows] >= 0)
+    by_url = same_url | (alike[rows] != alike[kept])
     similarity = np.ones(len(rows))
     apart = ~exact
     similarity[apart] = _similarity(documents.signatures, documents.vertex[rows[apart]], documents.vertex[kept[apart]])
@@ -201,7 +221,7 @@ def _kept(documents: _Documents, group: Int64s, n_sources: int) -> pa.Table:
             "cluster_size": size[rows],
             "kept_doc_id": doc_ids.take(pa.array(kept)),
             "kept_src": src[kept],
-            "kind": pa.array(np.where(exact, "exact", np.where(same_url, "url", "near")), pa.string()),
+            "kind": pa.array(np.where(exact, "exact", np.where(by_url, "url", "near")), pa.string()),
             "similarity": similarity,
         }
     )

@@ -20,7 +20,7 @@ def write_file(
     """Write the kept and the removed documents of files[partition], a file of filtered documents. `batches`: what was
     decided of those that belong to clusters of two or more; rows without a doc_id mean nothing."""
     decided = {row["doc_id"]: row for batch in batches for row in batch.to_pylist() if row["doc_id"] is not None}
-    n_found = 0
+    n_found = n_rows = 0
     largest = clusters.Largest()
     columns = [name for name in schema.arrow(STAGE, "deduped").names if name != "cluster_size"]
     for rows in read_batches(files[partition], columns):
@@ -35,7 +35,9 @@ def write_file(
             sink.count(f"cluster:{size}", n)
         kept = rows.append_column("cluster_size", pa.array(sizes)).filter(pa.array(~gone))
         sink.write("deduped", kept.select(schema.arrow(STAGE, "deduped").names))
-        largest.add(kept.column("doc_id"), sizes[~gone])
+        shown = [(row, decided[i]) for row, i in enumerate(doc_ids, n_rows) if i in decided]
+        largest.add(_note(row, one) for row, one in shown if one["earlier"] or not _goes(one))
+        n_rows += rows.num_rows
         _remove(sink, rows, n_bytes, [decided[doc_ids[i]] for i in np.flatnonzero(gone)], gone, sources)
     if n_found != len(decided):
         raise RuntimeError(
@@ -48,6 +50,10 @@ def write_file(
 def _goes(decision: Mapping[str, Any]) -> bool:
     """Whether another document stays in its place; one of an earlier dataset may have its very doc_id."""
     return bool(decision["earlier"] or decision["kept_doc_id"] != decision["doc_id"])
+
+
+def _note(row: int, decision: Mapping[str, Any]) -> clusters.Note:
+    return [decision["cluster_size"], decision["kept_doc_id"].hex(), decision["kept_src"], row]
 
 
 def _remove(

@@ -69,7 +69,8 @@ def band_hashes(signatures: npt.NDArray[np.uint32], *, bands: int, rows: int) ->
 
 def estimate(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
     """The Jaccard similarity that pairs of signatures (uint32 [n, num_perm] each) show: the share of equal numbers,
-    float64 [n]. Its standard error is √(s(1 - s) / num_perm), 0.04 for s = 0.8 and 112 numbers."""
+    float64 [n]; 1 for two texts without words. Its standard error is √(s(1 - s) / num_perm), 0.04 for s = 0.8 and 112
+    numbers."""
     if left.shape != right.shape:
         raise ValueError(f"signatures of shape {left.shape} and {right.shape} are not pairs of one kind")
     return np.asarray((left == right).mean(axis=1))

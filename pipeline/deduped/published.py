@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline import manifest, storage
+from pipeline import manifest
 from pipeline.alarms import Alarm, check_balance
 from pipeline.deduped import clusters
 from pipeline.deduped.bands import candidate_probability
-from pipeline.deduped.batches import STAGE
 from pipeline.deduped.inputs import Inputs
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables.sink import read_rows
@@ -32,8 +31,9 @@ def publish(
     """Publish the documents of source `number`; `receipts` are those of its files.
 
     The report: `removed_by_kept_source` (documents by kind and by the source of the document that stays),
-    `similarities` of near duplicates, `cluster_sizes`, the `largest_clusters` with the beginning of the kept text, the
-    `largest_bucket` over all sources, `candidate_probability`; and what earlier datasets made go.
+    `similarities` of near duplicates, `cluster_sizes`, the `largest_clusters` that documents of this source or, if
+    they made some of it go, of earlier datasets stand for, the `largest_bucket` over all sources,
+    `candidate_probability`; and what earlier datasets made go.
     """
     counts = all_counts(receipts)
     by_source: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
@@ -59,7 +59,7 @@ def publish(
         "removed_by_kept_source": by_source,
         "similarities": clusters.histogram(counts),
         "cluster_sizes": _sizes(counts, "cluster:"),
-        "largest_clusters": _largest_clusters(wanted.url(root), attempt, receipts),
+        "largest_clusters": _largest_clusters(receipts, inputs),
         "largest_bucket": dict(largest_bucket),
         "candidate_probability": _probabilities(wanted.parameters),
     }
@@ -101,12 +101,12 @@ def alarms(dataset: Dataset, *, max_cluster: int, max_source_loss: float, max_bu
             )
         )
     bucket = dataset.manifest.report["largest_bucket"]
-    if bucket["vertices"] > max_bucket:
+    if bucket["vertices"] > max(1, max_bucket):
         found.append(
             Alarm(
                 name="max_bucket",
                 message=f"{bucket['vertices']} texts share a band of their signatures, max_bucket is {max_bucket}: "
-                f"boilerplate, of which not all pairs are compared; one of them: {bucket.get('excerpt')!r}",
+                f"boilerplate, of which not all pairs are compared; one of them: {bucket['excerpt']!r}",
             )
         )
     return found
@@ -137,15 +137,19 @@ def _beginnings(dataset: Dataset) -> str:
     return ", ".join(repr(text) for text in shown[:BEGINNINGS])
 
 
-def _largest_clusters(url: str, attempt: str, receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
-    """The largest clusters of a source, with the beginning of the text that stands for each."""
-    tasks = {receipt.task: receipt for receipt in receipts}
-    found = []
-    for cluster in clusters.chosen((task, receipt.notes["largest"]) for task, receipt in tasks.items()):
-        urls = [storage.join(url, attempt, file.path) for file in tasks[cluster.task].files if file.table == STAGE]
-        text = read_rows(urls, [cluster.row], ["text"]).column("text")[0].as_py()
-        found.append({"documents": cluster.size, "doc_id": cluster.doc_id.hex(), "excerpt": excerpt(text)})
-    return found
+def _largest_clusters(receipts: Sequence[Receipt], inputs: Inputs) -> list[dict[str, Any]]:
+    """The largest clusters: how many `documents`, the `doc_id` and the `source` of the one that stays, and an `excerpt`
+    of it; where that is one of an earlier dataset, whose texts are not read, of one that went because of it."""
+    urls = [url for _, url in inputs.text_urls()]
+    return [
+        {
+            "documents": cluster.size,
+            "doc_id": cluster.doc_id.hex(),
+            "source": inputs.names[cluster.src],
+            "excerpt": excerpt(read_rows([urls[cluster.task]], [cluster.row], ["text"]).column("text")[0].as_py()),
+        }
+        for cluster in clusters.chosen((receipt.task, receipt.notes["largest"]) for receipt in receipts)
+    ]
 
 
 def _sizes(counts: Mapping[str, int], prefix: str) -> dict[str, int]:

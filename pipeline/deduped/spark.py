@@ -6,16 +6,19 @@ decisions → similarities → files. What the steps leave to each other lies be
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812, the name that everybody gives it
+from pyspark.sql.window import WindowSpec
 
 from pipeline import manifest, storage
+from pipeline.alarms import check_balance
 from pipeline.deduped import in_memory
 from pipeline.deduped.against import Earlier
 from pipeline.deduped.batches import STAGE, DedupParams, labels_of, measure, write_pairs
@@ -41,13 +44,12 @@ from pipeline.tables.sink import read_batches
 from pipeline.versions import made
 
 MAX_EDGES = 10_000_000  # that the driver unites: 200 bytes each at the peak (measured with 5 million), so 2 GB
-SHOWN_BUCKET = 1000  # vertices: of the largest bucket, if it has so many, the report shows a document
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Decided:
-    """The decisions, the payloads of all vertices that are compared, and the largest bucket: vertices, and the halves
-    of one of them."""
+    """The decisions, the payloads of all vertices that are compared, and the largest bucket: the number of its
+    vertices, and the halves of one of them."""
 
     step: Step
     spoken: Step
@@ -55,7 +57,8 @@ class _Decided:
 
 
 def build_signatures(spark: SparkSession, filtered: Dataset, wanted: Spec, root: str) -> Dataset:
-    """Measure every filtered document."""
+    """Measure every filtered document; `StageError` where there are more or fewer than the filtered dataset says: one
+    without a signature would be kept, whatever it copies."""
     attempt = manifest.new_attempt()
     receipts = tables.run_tasks(
         spark,
@@ -64,12 +67,14 @@ def build_signatures(spark: SparkSession, filtered: Dataset, wanted: Spec, root:
         stage="signatures",
         attempt_url=storage.join(wanted.url(root), attempt),
     )
+    measured = tables.all_counts(receipts)["documents"]
+    check_balance(f"signatures {wanted.source}", "documents", filtered.manifest.counts["kept_documents"], measured, {})
     return manifest.publish(
         root,
         wanted,
         attempt=attempt,
         files=tables.all_files(receipts),
-        counts={"documents": tables.all_counts(receipts)["documents"]},
+        counts={"documents": measured},
         made=made(),
     )
 
@@ -138,20 +143,18 @@ def _decided(steps: Steps, inputs: Inputs, params: DedupParams, max_edges: int) 
     """Candidates, edges, components, and of each component the document to keep."""
     spark = steps.spark
     pairs = steps.write("candidates", "pairs", candidates(spark, inputs, params), write_pairs)
-    linked = [steps.read(pairs)]
-    if params.url:
-        linked.append(steps.read(steps.write("urls", "pairs", same_urls(spark, inputs, params))))
-    every = reduce(DataFrame.union, linked)
-    spoken = steps.write("payloads", "payloads", payloads(spark, inputs, every, params))
-    measured = compared(steps.read(spoken), linked[0], params)
+    urls = [steps.write("urls", "pairs", same_urls(spark, inputs, params))] if params.url else []
+    every_pair = reduce(DataFrame.union, [steps.read(step) for step in (pairs, *urls)])
+    spoken = steps.write("payloads", "payloads", payloads(spark, inputs, every_pair, params))
+    measured = compared(steps.read(spoken), steps.read(pairs), params)
     near = measured.filter(F.col("similarity") >= params.threshold).drop("similarity")
-    edges = steps.write("edges", "pairs", reduce(DataFrame.union, [near, *linked[1:]]))
-    if edges.n_rows > max_edges:
-        labels = star_labels(steps, edges)
+    edges = steps.write("edges", "pairs", near)
+    every = _with_component("alike", documents(spark, inputs, params), _labels(steps, "alike", [edges], max_edges))
+    if params.url:
+        every = _with_component("group", every, _labels(steps, "group", [edges, *urls], max_edges))
     else:
-        labels = steps.read(steps.put("labels", "labels", labels_of(collected(edges))))
-    decisions = _decisions(documents(spark, inputs, params), labels, params)
-    decisions = decisions.filter(F.col("src") < len(inputs.filtered))
+        every = every.withColumn("group", F.col("alike"))
+    decisions = _decisions(every, params).filter(F.col("src") < len(inputs.filtered))
     return _Decided(
         step=steps.write("decisions", "decisions", decisions),
         spoken=spoken,
@@ -159,31 +162,49 @@ def _decided(steps: Steps, inputs: Inputs, params: DedupParams, max_edges: int) 
     )
 
 
-def _decisions(every: DataFrame, labels: DataFrame, params: DedupParams) -> DataFrame:
-    """Documents of clusters of two or more with the cluster's size and the document that is kept."""
-    labelled = every.join(labels.hint("merge"), VERTEX, "left").select(
-        "*",
-        F.coalesce("label_hi", "hi").alias("group_hi"),
-        F.coalesce("label_lo", "lo").alias("group_lo"),
+def _labels(steps: Steps, name: str, pairs: Sequence[Step], max_edges: int) -> DataFrame:
+    """The components of the graph whose edges are the rows of these steps: (hi, lo, label_hi, label_lo) of vertices
+    that have an edge."""
+    own = replace(steps, url=storage.join(steps.url, name))
+    edges = replace(
+        pairs[0], urls=tuple(url for step in pairs for url in step.urls), n_rows=sum(step.n_rows for step in pairs)
     )
-    group = Window.partitionBy("group_hi", "group_lo")
-    quality = [] if params.keep is None else [(F.desc if params.keep_most else F.asc)("quality")]
+    if edges.n_rows > max_edges:
+        return star_labels(own, edges)
+    return own.read(own.put("labels", "labels", labels_of(collected(edges))))
+
+
+def _with_component(name: str, every: DataFrame, labels: DataFrame) -> DataFrame:
+    """The documents with the component of their vertex as a column, a struct (hi, lo)."""
+    component = [F.coalesce(f"label_{half}", half).alias(half) for half in VERTEX]
+    joined = every.join(labels.hint("merge"), VERTEX, "left")
+    return joined.withColumn(name, F.struct(*component)).drop("label_hi", "label_lo")
+
+
+def _decisions(every: DataFrame, params: DedupParams) -> DataFrame:
+    """Documents of clusters of two or more with the cluster's size and the document that is kept. `every` document has
+    its component by the edges between texts, `alike`, and by all edges, `group`."""
+    group = Window.partitionBy("group")
+    # Without a value comes last; F.asc would put it first.
+    last = F.desc_nulls_last if params.keep_most else F.asc_nulls_last
+    quality = [] if params.keep is None else [last("quality")]
     # Earlier datasets may share documents, so doc_id alone would not do.
     best = group.orderBy("priority", *quality, F.desc("n_bytes"), "doc_id", "src")
-    same_url = (
-        (F.col("url_hi") == F.first("url_hi").over(best)) & (F.col("url_lo") == F.first("url_lo").over(best))
-        if params.url
-        else F.lit(False)
-    )
-    return labelled.select(
+    return every.select(
         "doc_id",
         "src",
         "file",
         *VERTEX,
         F.count("*").over(group).alias("cluster_size"),
-        F.coalesce(same_url, F.lit(False)).alias("same_url"),
+        (_by_url(best) if params.url else F.lit(False)).alias("by_url"),
         *[F.first(name).over(best).alias(f"kept_{name}") for name in ("doc_id", "src", *VERTEX)],
     ).filter(F.col("cluster_size") > 1)
+
+
+def _by_url(best: WindowSpec) -> Column:
+    """Whether a document has the URL of the best one, or is not linked to that one by texts alone."""
+    same = [F.col(name) == F.first(name).over(best) for name in ("url_hi", "url_lo")]
+    return F.coalesce(same[0] & same[1], F.lit(False)) | (F.col("alike") != F.first("alike").over(best))
 
 
 def _similar(steps: Steps, decided: _Decided, params: DedupParams) -> DataFrame:
@@ -198,7 +219,7 @@ def _similar(steps: Steps, decided: _Decided, params: DedupParams) -> DataFrame:
     )
     return decisions.join(measured.hint("merge"), list(names), "left").select(
         *[decisions[name] for name in decisions.columns],
-        F.when(exact, "exact").when(F.col("same_url"), "url").otherwise("near").alias("kind"),
+        F.when(exact, "exact").when(F.col("by_url"), "url").otherwise("near").alias("kind"),
         F.when(exact, 1.0).otherwise(F.col("similarity")).alias("similarity"),
     )
 
@@ -237,21 +258,20 @@ def _written(decisions: DataFrame, inputs: Inputs, attempt_urls: Sequence[str]) 
 
 def _largest_bucket(spark: SparkSession, inputs: Inputs, params: DedupParams, bucket: Sequence[int]) -> dict[str, Any]:
     size, hi, lo = bucket
-    if size < SHOWN_BUCKET:
+    if size < 2:
         return {"vertices": size}
-    own = documents(spark, inputs, params).filter((F.col("hi") == hi) & (F.col("lo") == lo))
+    own = documents(spark, inputs, replace(params, url=False, keep=None)).filter(
+        (F.col("hi") == hi) & (F.col("lo") == lo)
+    )
     first = own.orderBy("src", "doc_id").select("doc_id", "src", "file").limit(1).toArrow().to_pylist()[0]
     return _bucket(inputs, size, first["src"], first["file"], first["doc_id"])
 
 
 def _bucket(inputs: Inputs, size: int, src: int, file: int, doc_id: bytes) -> dict[str, Any]:
-    """The largest bucket for the report: its `vertices`, and of a large one the `doc_id` of a document and an
-    `excerpt` of it (null for one of an earlier dataset, whose texts are not read)."""
-    if size < SHOWN_BUCKET:
+    """The largest bucket for the report: its `vertices`, and if there are two the `doc_id` of a document of the sources
+    that stands in it, and an `excerpt` of that one."""
+    if size < 2:
         return {"vertices": size}
-    found: dict[str, Any] = {"vertices": size, "doc_id": doc_id.hex(), "excerpt": None}
-    if src < len(inputs.filtered):
-        for rows in read_batches(inputs.filtered[src].urls("filtered")[file], ["doc_id", "text"]):
-            for text in rows.filter(pc.equal(rows.column("doc_id"), doc_id)).column("text").to_pylist():
-                found["excerpt"] = excerpt(text)
-    return found
+    rows = pa.Table.from_batches(read_batches(inputs.filtered[src].urls("filtered")[file], ["doc_id", "text"]))
+    [text] = rows.filter(pc.equal(rows.column("doc_id"), doc_id)).column("text").to_pylist()
+    return {"vertices": size, "doc_id": doc_id.hex(), "excerpt": excerpt(text)}

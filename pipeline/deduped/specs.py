@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pipeline.deduped.batches import STAGE, DedupParams
 from pipeline.manifest import Dataset, Spec
 
-VERSION = 2
+VERSION = 3
 SIGNATURES_VERSION = 1
 SEED = 1  # datasketch's default
 AGAINST = "dedup.against"  # beside the sources among the inputs: no source is called so

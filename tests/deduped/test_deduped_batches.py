@@ -62,11 +62,11 @@ def test_large_buckets_give_the_same_pairs_wherever_they_are_and_in_whatever_ord
     assert pairs(rows[:100], rows[100:]) == sorted(pair for bucket in buckets for pair in pairs(bucket))
 
 
-def test_the_largest_bucket_is_told_with_its_smallest_vertex_and_written_as_a_note(tmp_path: Path) -> None:
+def test_the_largest_bucket_is_told_with_its_largest_new_vertex_and_written_as_a_note(tmp_path: Path) -> None:
     rows = [(1, 0, 0, 9), (2, 0, 7, 4), (2, 0, 7, 3), (2, 0, 8, 1), (2, 0, 8, 1), (3, 0, 0, 9), (3, 0, 0, 8)]
     [found] = pairs_of(iter([batch(rows)]))
     assert [row for row in found.to_pylist() if row["bucket_size"]] == [
-        {"a_hi": 7, "a_lo": 3, "b_hi": 7, "b_lo": 3, "bucket_size": 3}
+        {"a_hi": 8, "a_lo": 1, "b_hi": 8, "b_lo": 1, "bucket_size": 3}
     ]
     with Sink("steps", str(tmp_path), 0) as sink:
         for size, hi in ((2, 5), (7, 1), (3, 9)):
@@ -75,6 +75,21 @@ def test_the_largest_bucket_is_told_with_its_smallest_vertex_and_written_as_a_no
         write_pairs(found, sink)
     assert sink.notes == {"bucket": [7, 1, 1]}
     assert [file.rows for file in sink.files] == [4]
+
+
+def test_of_buckets_of_one_size_the_same_is_told_however_they_are_parted() -> None:
+    buckets = [[(bucket, 0, hi, lo) for lo in range(3)] for bucket, hi in ((1, 4), (2, -9), (3, 6))]
+
+    def told(*parts: list[tuple[int, int, int, int]]) -> list[int]:
+        found = [row for part in parts for one in pairs_of(iter([batch(part)])) for row in one.to_pylist()]
+        return max([row["bucket_size"], row["a_hi"], row["a_lo"]] for row in found)
+
+    assert (
+        told(buckets[0] + buckets[1] + buckets[2])
+        == told(*buckets)
+        == told(buckets[2] + buckets[0], buckets[1])
+        == [3, 6, 2]
+    )
 
 
 def test_earlier_documents_are_paired_with_new_ones_only() -> None:
@@ -96,7 +111,7 @@ def test_a_text_that_an_earlier_document_has_too_is_paired_with_new_ones_only() 
         assert [tuple(row.values()) for row in found.to_pylist()] == [
             (0, 1, 0, 3, 0),
             (0, 2, 0, 3, 0),
-            (0, 1, 0, 1, 3),
+            (0, 3, 0, 3, 3),
         ]
 
 

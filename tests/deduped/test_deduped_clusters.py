@@ -83,35 +83,45 @@ def doc_id(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
 
-def largest_of(*tasks: Sequence[Sequence[tuple[int, int]]]) -> list[Cluster]:
-    """Of tasks that keep documents (number, size of its cluster) in batches."""
+def largest_of(*tasks: Sequence[Sequence[tuple[int, int]]], src: int = 0) -> list[Cluster]:
+    """Of tasks whose rows show clusters (number of the document that stands for it, its size), in batches."""
     notes = []
     for task, batches in enumerate(tasks):
-        largest = Largest()
+        largest, row = Largest(), 0
         for batch in batches:
-            ids = pa.array([doc_id(number) for number, _ in batch], pa.binary())
-            largest.add(ids, np.array([size for _, size in batch], np.int64))
+            largest.add([size, doc_id(number).hex(), src, row + at] for at, (number, size) in enumerate(batch))
+            row += len(batch)
         notes.append((task, json.loads(json.dumps(largest.notes()))))
     return clusters.chosen(reversed(notes))
 
 
 def test_the_largest_clusters_by_hand() -> None:
-    found = largest_of([[(7, 3), (1 << 127, 5)], [], [(3, 1), (5, 9)]], [], [[(6, 5), (2, 2)]])
+    found = largest_of([[(7, 3), (1 << 127, 5)], [], [(3, 2), (5, 9)]], [], [[(6, 5), (2, 2)]], src=3)
     assert found == [
-        Cluster(rank=0, size=9, doc_id=doc_id(5), task=0, row=3),
-        Cluster(rank=1, size=5, doc_id=doc_id(6), task=2, row=0),
-        Cluster(rank=2, size=5, doc_id=doc_id(1 << 127), task=0, row=1),
-        Cluster(rank=3, size=3, doc_id=doc_id(7), task=0, row=0),
-        Cluster(rank=4, size=2, doc_id=doc_id(2), task=2, row=1),
+        Cluster(rank=0, size=9, doc_id=doc_id(5), src=3, task=0, row=3),
+        Cluster(rank=1, size=5, doc_id=doc_id(6), src=3, task=2, row=0),
+        Cluster(rank=2, size=5, doc_id=doc_id(1 << 127), src=3, task=0, row=1),
+        Cluster(rank=3, size=3, doc_id=doc_id(7), src=3, task=0, row=0),
+        Cluster(rank=4, size=2, doc_id=doc_id(2), src=3, task=2, row=1),
+        Cluster(rank=5, size=2, doc_id=doc_id(3), src=3, task=0, row=2),
     ]
-    assert largest_of([[(1, 1)]], []) == []
+    assert largest_of([[]], []) == []
+
+
+def test_a_cluster_that_many_documents_show_is_one() -> None:
+    shown = [(1, 60)] * 30 + [(number, 3) for number in range(2, 30)]
+    found = largest_of([shown[:40], shown[40:]], [shown])
+    assert [(one.size, one.doc_id) for one in found] == [(60, doc_id(1)), *((3, doc_id(n)) for n in range(2, 21))]
+    assert (found[0].task, found[0].row) == (0, 0)
+    other_source = clusters.chosen([(0, [[2, "00", 0, 5]]), (1, [[2, "00", 1, 5]])])
+    assert [one.src for one in other_source] == [0, 1]
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.integers(1, 6), max_size=120), st.data())
+@given(st.lists(st.integers(2, 6), max_size=120), st.data())
 def test_the_largest_are_the_same_whatever_the_tasks(sizes: list[int], data: st.DataObject) -> None:
     every = list(enumerate(data.draw(st.permutations(sizes))))
-    expected = sorted(((-size, number) for number, size in every if size > 1))[:20]
+    expected = sorted(((-size, number) for number, size in every))[:20]
     shuffled = data.draw(st.permutations(every))
     n, step = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 30))
     tasks = [shuffled[first::n] for first in range(n)]

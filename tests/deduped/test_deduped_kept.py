@@ -24,3 +24,19 @@ def test_a_decision_on_a_document_that_is_not_in_the_file_is_no_silent_loss(tmp_
         Sink("deduped", str(tmp_path / "out"), 0) as sink,
     ):
         write_file(urls, ["web"], 0, iter([pa.RecordBatch.from_pylist(rows)]), sink)
+
+
+def test_clusters_are_shown_by_the_row_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.tables.sink.ROW_GROUP_BYTES", 1)  # each row a batch of its own
+    own = documents("web", "alone", "kept", "copy", "gone for an earlier one", "gone for it too")
+    old = b"\xff" * 16
+    place = {own[1].id: (own[1].id, 0, 2), own[2].id: (own[1].id, 0, 2), own[3].id: (old, 1, 3), own[4].id: (old, 1, 3)}
+    rows = [
+        {"doc_id": i, "kept_doc_id": to, "kept_src": src, "cluster_size": size, "earlier": src == 1}
+        | {"kind": "exact", "similarity": 1.0}
+        for i, (to, src, size) in place.items()
+    ]
+    urls = filtered(tmp_path, "web", [own]).urls("filtered")
+    with Sink("deduped", str(tmp_path / "out"), 0) as sink:
+        write_file(urls, ["web", "old"], 0, iter([pa.RecordBatch.from_pylist(rows)]), sink)
+    assert sink.notes == {"largest": [[3, old.hex(), 1, 3], [2, own[1].id.hex(), 0, 1]]}
