@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline.deduped import minhash, normal, shingles, urls
 from pipeline.deduped.components import components
-from pipeline.deduped.pairs import candidate_pairs
+from pipeline.deduped.pairs import candidate_pairs, shared
 from pipeline.tables.sink import Sink, read_batches
 
 STAGE = "deduped"
@@ -195,13 +195,6 @@ def paired(
     return a[wanted], b[wanted], *_largest(bucket, number, earlier)
 
 
-def shared(bucket: Int64s) -> Int64s:
-    """The rows whose bucket has another row."""
-    order = np.argsort(bucket)
-    same = np.diff(bucket[order]) == 0
-    return np.sort(order[np.append(same, False)[: len(order)] | np.append(False, same)[: len(order)]])
-
-
 def _largest(bucket: Int64s, number: Int64s, earlier: npt.NDArray[np.bool_]) -> tuple[Int64s, Int64s]:
     """The largest vertex without earlier documents that stands in one of the largest buckets (of rows sorted by both,
     each bucket with such a vertex), and their size; nothing without rows. So the answer for all rows is the largest of
@@ -256,11 +249,15 @@ def _with_new(
 
 def numbered(hi: Int64s, lo: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """Vertices by number, in the order of (hi, lo): each row's number, and each number's halves."""
-    order = np.lexsort((lo, hi))
-    new = np.concatenate(([True], (np.diff(hi[order]) != 0) | (np.diff(lo[order]) != 0)))[: len(order)]
+    order = np.argsort(hi)
+    high, low = hi[order], lo[order]
+    if ((high[1:] == high[:-1]) & (low[1:] < low[:-1])).any():  # hashes differ in their first half, or not at all
+        order = np.lexsort((lo, hi))
+        high, low = hi[order], lo[order]
+    new = np.concatenate(([True], (high[1:] != high[:-1]) | (low[1:] != low[:-1])))[: len(order)]
     number = np.empty(len(order), np.int64)
     number[order] = np.cumsum(new) - 1
-    return number, hi[order][new], lo[order][new]
+    return number, high[new], low[new]
 
 
 def signatures_of(params: DedupParams, file: SignatureFile) -> Iterator[pa.RecordBatch]:

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.deduped import batches, minhash
+from pipeline.deduped import batches, minhash, pairs
 from pipeline.deduped.batches import DedupParams, Int64s
 from pipeline.deduped.components import components
 from pipeline.deduped.inputs import ABOVE_ALL, Inputs
 
 MAX_DOCUMENTS = 1_000_000  # 1.4 KB each at the peak with 112 numbers (measured with 400,000)
-PAIRS_AT_ONCE = 1 << 17  # whose signatures are compared
+PAIRS_AT_ONCE = 1 << 14  # whose signatures are compared: 15 MB, which the processor's cache holds
+HASHED_AT_ONCE = 1 << 14  # vertices, likewise
 
 
 _COLUMNS = pa.schema(
@@ -32,15 +33,17 @@ _COLUMNS = pa.schema(
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Documents:
     """All documents: those of the sources, then earlier ones. `table` has `_COLUMNS`; arrays [n_documents]: `vertex`
-    (by number, in the order of the halves), `url` (canonical ones by number, -1 where there is none or they are not
-    compared), `quality` (the more the better, NaN the worst). Of each vertex: its signature (uint32 [n_vertices,
-    num_perm]), whether it has words, whether it has an earlier document."""
+    (by number, in the order of the halves), `signatures` (uint32 [n_documents, num_perm]), `url` (canonical ones by
+    number, -1 where there is none or they are not compared), `quality` (the more the better, NaN the worst). Of each
+    vertex: the row of a document that speaks for it (its documents have one signature), whether it has words, whether
+    it has an earlier document."""
 
     table: pa.Table
     vertex: Int64s
     url: Int64s
     quality: npt.NDArray[np.float64]
     signatures: npt.NDArray[np.uint32]
+    speaker: Int64s
     has_words: npt.NDArray[np.bool_]
     earlier: npt.NDArray[np.bool_]
 
@@ -66,7 +69,7 @@ def decide(inputs: Inputs, params: DedupParams) -> Decided:
     documents = _read(inputs, params)
     _check(inputs, documents)
     a, b, largest, size = _candidates(documents, params)
-    similar = _similarity(documents.signatures, a, b) >= params.threshold
+    similar = _similarity(documents, a, b) >= params.threshold
     alike = _united(np.column_stack((a[similar], b[similar])), len(documents.earlier))
     group = _united(alike[_same_urls(documents)], len(alike))[alike]
     holder = _first_holder(documents, int(largest[0])) if len(size) else -1
@@ -94,19 +97,23 @@ def _check(inputs: Inputs, documents: _Documents) -> None:
 def _read(inputs: Inputs, params: DedupParams) -> _Documents:
     priorities = [*(params.priorities[name] for name in inputs.sources), *[ABOVE_ALL] * len(inputs.earlier)]
     n_numbers = params.bands * params.rows
-    rows, ends, values = [_COLUMNS.empty_table()], [np.empty((0, 2), np.int64)], [np.empty((0, n_numbers), np.uint32)]
+    rows, ends = [_COLUMNS.empty_table()], [np.empty((0, 2), np.int64)]
+    signatures, n = np.empty((inputs.n_documents, n_numbers), np.uint32), 0  # the most of all that is held: once
     for file in inputs.files():
         for found in batches.taking_part(file, ["file", "n_bytes", "exact", "n_shingles", "signature"]):
             ends.append(np.column_stack(batches.vertices(found, params, file.salt)))
-            values.append(batches.signature_values(found.column("signature"), n_numbers))
+            if n + found.num_rows > len(signatures):  # more than were counted: `_check` tells whose
+                signatures = np.resize(signatures, (n + found.num_rows, n_numbers))
+            signatures[n : n + found.num_rows] = batches.signature_values(found.column("signature"), n_numbers)
+            n += found.num_rows
             columns = {name: found.column(name) for name in ("doc_id", "file", "n_bytes", "n_shingles")}
             columns["src"] = pa.array(np.full(found.num_rows, file.src, np.int32))
             columns["priority"] = pa.array(np.full(found.num_rows, priorities[file.src], np.int64))
             rows.append(pa.table({name: columns[name].cast(_COLUMNS.field(name).type) for name in _COLUMNS.names}))
     table, halves = pa.concat_tables(rows).combine_chunks(), np.concatenate(ends)
     vertex, hi, _ = batches.numbered(halves[:, 0], halves[:, 1])
-    speaks = np.empty(len(hi), np.int64)
-    speaks[vertex] = np.arange(len(vertex))  # copies have equal signatures: any of them speaks for the vertex
+    speaker = np.empty(len(hi), np.int64)
+    speaker[vertex] = np.arange(len(vertex))
     n_new = int((table.column("src").to_numpy() < len(inputs.filtered)).sum())  # those of the sources stand first
     earlier = np.zeros(len(hi), np.bool_)
     earlier[vertex[n_new:]] = True
@@ -115,8 +122,9 @@ def _read(inputs: Inputs, params: DedupParams) -> _Documents:
         vertex=vertex,
         url=_urls(inputs, table, n_new) if params.url else np.full(len(vertex), -1),
         quality=_quality(inputs, params, table, n_new) if params.keep else np.zeros(len(vertex)),
-        signatures=np.concatenate(values)[speaks],
-        has_words=table.column("n_shingles").to_numpy()[speaks] > 0,
+        signatures=signatures,
+        speaker=speaker,
+        has_words=table.column("n_shingles").to_numpy()[speaker] > 0,
         earlier=earlier,
     )
 
@@ -149,17 +157,28 @@ def _with_rows(columns: pa.Table, table: pa.Table, n_new: int) -> pa.Table:
 def _candidates(documents: _Documents, params: DedupParams) -> tuple[Int64s, Int64s, Int64s, Int64s]:
     """As `batches.paired`."""
     vertices = np.flatnonzero(documents.has_words)
-    buckets = minhash.band_hashes(documents.signatures[vertices], bands=params.bands, rows=params.rows)
-    affinity = np.roll(buckets, -1, axis=1).reshape(-1).view(np.int64)
-    bucket, number = buckets.reshape(-1).view(np.int64), np.repeat(vertices, params.bands)
-    some = batches.shared(bucket)
-    return batches.paired(bucket[some], affinity[some], number[some], documents.earlier)
+    speakers = documents.speaker[vertices]
+    buckets = np.empty((params.bands, len(vertices)), np.int64)
+    for i in range(0, len(vertices), HASHED_AT_ONCE):
+        values = documents.signatures[speakers[i : i + HASHED_AT_ONCE]]
+        hashes = minhash.band_hashes(values, bands=params.bands, rows=params.rows)
+        buckets[:, i : i + HASHED_AT_ONCE] = hashes.T.view(np.int64)
+    some = [pairs.shared(bucket) for bucket in buckets]  # a band's buckets are no other's
+    return batches.paired(
+        np.concatenate([bucket[rows] for bucket, rows in zip(buckets, some, strict=True)]),
+        np.concatenate([bucket[rows] for bucket, rows in zip(np.roll(buckets, -1, axis=0), some, strict=True)]),
+        vertices[np.concatenate(some)],
+        documents.earlier,
+    )
 
 
-def _similarity(signatures: npt.NDArray[np.uint32], a: Int64s, b: Int64s) -> npt.NDArray[np.float64]:
-    runs = range(0, len(a), PAIRS_AT_ONCE)
-    found = [minhash.estimate(signatures[a[i : i + PAIRS_AT_ONCE]], signatures[b[i : i + PAIRS_AT_ONCE]]) for i in runs]
-    return np.concatenate([np.empty(0), *found])
+def _similarity(documents: _Documents, a: Int64s, b: Int64s) -> npt.NDArray[np.float64]:
+    """Of pairs of vertices."""
+    found = [np.empty(0)]
+    for i in range(0, len(a), PAIRS_AT_ONCE):
+        ends = (documents.signatures[documents.speaker[one[i : i + PAIRS_AT_ONCE]]] for one in (a, b))
+        found.append(minhash.estimate(*ends))
+    return np.concatenate(found)
 
 
 def _same_urls(documents: _Documents) -> Int64s:
@@ -211,7 +230,7 @@ def _kept(documents: _Documents, alike: Int64s, group: Int64s, n_sources: int) -
     by_url = same_url | (alike[rows] != alike[kept])
     similarity = np.ones(len(rows))
     apart = ~exact
-    similarity[apart] = _similarity(documents.signatures, documents.vertex[rows[apart]], documents.vertex[kept[apart]])
+    similarity[apart] = _similarity(documents, documents.vertex[rows[apart]], documents.vertex[kept[apart]])
     doc_ids = documents.table.column("doc_id")
     return pa.table(
         {

@@ -61,9 +61,8 @@ def band_hashes(signatures: npt.NDArray[np.uint32], *, bands: int, rows: int) ->
     n, num_perm = signatures.shape
     if bands * rows != num_perm:
         raise ValueError(f"{bands} bands of {rows} rows are {bands * rows} numbers; the signatures have {num_perm}")
-    hashes = np.tile(np.arange(1, bands + 1, dtype=np.uint64) << np.uint64(32), (n, 1))
-    for row in range(rows):
-        hashes = _mix64(hashes ^ signatures[:, row::rows])
+    hashes = np.empty((n, bands), np.uint64)
+    _band_hashes(np.ascontiguousarray(signatures), bands, rows, hashes)
     return hashes
 
 
@@ -76,11 +75,17 @@ def estimate(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> npt
     return np.asarray((left == right).mean(axis=1))
 
 
-def _mix64(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """MurmurHash3's 64-bit finaliser."""
-    value = (value ^ value >> np.uint64(33)) * np.uint64(0xFF51AFD7ED558CCD)
-    value = (value ^ value >> np.uint64(33)) * np.uint64(0xC4CEB9FE1A85EC53)
-    return value ^ value >> np.uint64(33)
+@njit(cache=True, nogil=True)
+def _band_hashes(signatures: npt.NDArray[np.uint32], bands: int, rows: int, out: npt.NDArray[np.uint64]) -> None:
+    for text in range(len(signatures)):
+        for band in range(bands):
+            value = np.uint64(band + 1) << np.uint64(32)
+            for row in range(band * rows, (band + 1) * rows):  # MurmurHash3's 64-bit finaliser
+                value ^= np.uint64(signatures[text, row])
+                value = (value ^ value >> np.uint64(33)) * np.uint64(0xFF51AFD7ED558CCD)
+                value = (value ^ value >> np.uint64(33)) * np.uint64(0xC4CEB9FE1A85EC53)
+                value ^= value >> np.uint64(33)
+            out[text, band] = value
 
 
 @njit(cache=True, nogil=True)

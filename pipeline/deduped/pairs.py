@@ -50,6 +50,42 @@ def unique_pairs(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.column_stack((low[new], high[new]))
 
 
+def shared(bucket: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The rows whose bucket has another row, ascending: int64 [k]. Most texts are alone in most of their buckets, so
+    that a table of bits finds nearly all of these first."""
+    bits = max(6, int(16 * len(bucket)).bit_length())
+    once, twice = np.zeros(1 << bits - 6, np.uint64), np.zeros(1 << bits - 6, np.uint64)
+    rows = np.empty(len(bucket), np.int64)
+    rows = rows[: _maybe_shared(bucket.view(np.uint64), np.uint64(64 - bits), once, twice, rows)]
+    order = np.argsort(bucket[rows])
+    same = np.diff(bucket[rows[order]]) == 0
+    return np.sort(rows[order[np.append(same, False)[: len(order)] | np.append(False, same)[: len(order)]]])
+
+
+@njit(cache=True, nogil=True)
+def _maybe_shared(
+    bucket: npt.NDArray[np.uint64],
+    shift: np.uint64,
+    once: npt.NDArray[np.uint64],
+    twice: npt.NDArray[np.uint64],
+    rows: npt.NDArray[np.int64],
+) -> int:
+    """Write the rows whose bucket, or another with the same highest bits, has another row; how many. Bit 2^64 >> shift
+    of the tables is a bucket's: seen `once`, seen `twice`."""
+    for k in range(len(bucket)):
+        place = (bucket[k] * np.uint64(0x9E3779B97F4A7C15)) >> shift
+        bit = np.uint64(1) << (place & np.uint64(63))
+        word = np.int64(place >> np.uint64(6))
+        twice[word] |= once[word] & bit
+        once[word] |= bit
+    n = 0
+    for k in range(len(bucket)):
+        place = (bucket[k] * np.uint64(0x9E3779B97F4A7C15)) >> shift
+        rows[n] = k
+        n += int((twice[np.int64(place >> np.uint64(6))] >> (place & np.uint64(63))) & np.uint64(1))
+    return n
+
+
 @njit(cache=True, nogil=True)
 def _pair(
     starts: npt.NDArray[np.int64],

@@ -1,3 +1,4 @@
+from collections import Counter
 from itertools import combinations, pairwise
 from random import Random
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.deduped.components import components
-from pipeline.deduped.pairs import ALL_PAIRS, NEIGHBOURS, candidate_pairs, unique_pairs
+from pipeline.deduped.pairs import ALL_PAIRS, NEIGHBOURS, candidate_pairs, shared, unique_pairs
 
 Row = tuple[int, int, int]  # bucket, document, affinity
 
@@ -106,3 +107,11 @@ def test_neighbours_are_paired_across_affinities() -> None:
     n = ALL_PAIRS * 4
     pairs = set(found([(1, document, document) for document in range(n)]))
     assert set(pairwise(range(n))) <= pairs
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 63, 64, 65, 5000])
+@pytest.mark.parametrize("different", [1, 3, 2000, 10**9])
+def test_shared_rows_are_those_whose_bucket_occurs_twice(n: int, different: int) -> None:
+    bucket = np.random.default_rng(n).integers(-different, different, n)
+    counts = Counter(bucket.tolist())
+    assert shared(bucket).tolist() == [row for row, value in enumerate(bucket.tolist()) if counts[value] > 1]

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pipeline.deduped.batches import labels_of
 from pipeline.deduped.pairs import unique_pairs
 from pipeline.deduped.stars import spark as stars
-from pipeline.deduped.steps.spark import Step, Steps
+from pipeline.deduped.steps.spark import Step, Steps, collected
 from tests.deduped import star_reference
 
 Edges = npt.NDArray[np.int64]
@@ -36,10 +36,11 @@ def random_graph(n_vertices: int, n_edges: int, seed: int) -> Edges:
 def test_large_star_and_small_star_are_those_of_the_reference(spark: SparkSession, tmp_path: Path) -> None:
     edges = random_graph(60, 70, seed=1)
     steps = Steps(spark=spark, url=str(tmp_path))
-    rows = steps.read(put(steps, edges))
-    large = stars.large_star(rows).filter("larger").toArrow()
+    step = put(steps, np.concatenate((edges, edges[::3])))  # some edges twice
+    large = collected(stars.large_star(steps, "large", step))
     assert edges_of(large) == star_reference.large_star(edges).tolist()
-    assert edges_of(stars.small_star(rows).toArrow()) == star_reference.small_star(edges).tolist()
+    small = collected(stars.small_star(steps, "small", step))
+    assert edges_of(small) == star_reference.small_star(edges).tolist()
 
 
 def test_the_components_are_those_found_in_memory(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
-"""Rounds of large-star and small-star; each half of a round is a job that reads a step and writes the next one."""
+"""Rounds of large-star and small-star; each half of a round is a job that reads a step and writes the next one.
+
+Spark brings each centre's neighbours together and sorts them, `links` does the rest: half the CPU time of windows.
+"""
 
 from itertools import count
 
-import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812, the name that everybody gives it
 
-from pipeline.deduped.compared.spark import PAIR, VERTEX
+from pipeline.deduped.compared.spark import VERTEX
+from pipeline.deduped.stars.links import ENDS, Links
 from pipeline.deduped.steps.spark import Step, Steps
-from pipeline.tables.sink import Sink
 
 
 def star_labels(steps: Steps, edges: Step) -> DataFrame:
@@ -19,10 +20,10 @@ def star_labels(steps: Steps, edges: Step) -> DataFrame:
     `edges`: a step of the table `pairs`, smaller vertex first.
     """
     for number in count():
-        large = steps.write(f"large-star-{number:02d}", "pairs", large_star(steps.read(edges)), _write_larger)
+        large = large_star(steps, f"large-star-{number:02d}", edges)
         if large.counts["unsettled"] == 0:  # the edges were stars, and large-star leaves stars as they are
             break
-        edges = steps.write(f"small-star-{number:02d}", "pairs", small_star(steps.read(large)))
+        edges = small_star(steps, f"small-star-{number:02d}", large)
     return steps.read(large).select(
         F.col("b_hi").alias("hi"),
         F.col("b_lo").alias("lo"),
@@ -31,47 +32,22 @@ def star_labels(steps: Steps, edges: Step) -> DataFrame:
     )
 
 
-def large_star(edges: DataFrame) -> DataFrame:
-    """Each edge from both its ends: the edge (`PAIR`) that the neighbour gets if it is `larger`, and whether the
-    centre is `settled`: the middle of a star, or the end of one ray."""
-    forth = edges.select(_vertex("a").alias("centre"), _vertex("b").alias("neighbour"))
-    back = edges.select(_vertex("b").alias("centre"), _vertex("a").alias("neighbour"))
-    each_once = forth.union(back).repartition("centre").distinct()
-    neighbours = Window.partitionBy("centre")
-    return each_once.select(
-        "centre",
-        "neighbour",
-        F.least("centre", F.min("neighbour").over(neighbours)).alias("smallest"),
-        F.count("*").over(neighbours).alias("degree"),
-    ).select(
-        *_pair("smallest", "neighbour"),
-        (F.col("neighbour") > F.col("centre")).alias("larger"),
-        ((F.col("smallest") == F.col("centre")) | (F.col("degree") == 1)).alias("settled"),
-    )
+def large_star(steps: Steps, name: str, edges: Step) -> Step:
+    """Each vertex as a centre links its larger neighbours, see `Links`."""
+    rows = steps.read(edges)
+    return steps.write(name, "pairs", _sorted(_from("a", rows).union(_from("b", rows))), Links("large"))
 
 
-def small_star(edges: DataFrame) -> DataFrame:
-    """`edges`, smaller vertex first, with each one's larger vertex as a centre: the edge to its smallest neighbour
-    stays, the other neighbours are linked to that one."""
-    each_once = edges.select(_vertex("a").alias("neighbour"), _vertex("b").alias("centre"))
-    each_once = each_once.repartition("centre").distinct()
-    smallest = F.min("neighbour").over(Window.partitionBy("centre"))
-    linked = F.when(F.col("neighbour") == F.col("smallest"), F.col("centre")).otherwise(F.col("neighbour"))
-    return (
-        each_once.select("centre", "neighbour", smallest.alias("smallest"))
-        .select("smallest", linked.alias("linked"))
-        .select(*_pair("smallest", "linked"))
-    )
+def small_star(steps: Steps, name: str, edges: Step) -> Step:
+    """Each edge's larger vertex as a centre links its smaller neighbours, see `Links`."""
+    return steps.write(name, "pairs", _sorted(_from("b", steps.read(edges))), Links("small"))
 
 
-def _vertex(end: str) -> Column:
-    return F.struct(F.col(f"{end}_hi").alias("hi"), F.col(f"{end}_lo").alias("lo"))
+def _from(end: str, edges: DataFrame) -> DataFrame:
+    other = "b" if end == "a" else "a"
+    halves = [f"{name}_{half}" for name in (end, other) for half in VERTEX]
+    return edges.select(*[F.col(half).alias(name) for half, name in zip(halves, ENDS, strict=True)])
 
 
-def _pair(a: str, b: str) -> list[Column]:
-    return [F.col(f"{vertex}.{half}").alias(f"{end}_{half}") for end, vertex in (("a", a), ("b", b)) for half in VERTEX]
-
-
-def _write_larger(batch: pa.RecordBatch, sink: Sink) -> None:
-    sink.count("unsettled", pc.sum(pc.invert(batch.column("settled"))).as_py() or 0)
-    sink.write("pairs", batch.filter(batch.column("larger")).select(PAIR))
+def _sorted(rows: DataFrame) -> DataFrame:
+    return rows.repartition(*ENDS[:2]).sortWithinPartitions(*ENDS)
