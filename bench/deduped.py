@@ -1,11 +1,13 @@
 """Deduplication: planted near-duplicates, datatrove and ours on the same text by stage, and whether cost is linear.
 
-    python -m bench.deduped            150,000 planted pairs; 51 MB of text; up to 800,000 synthetic signatures
-    python -m bench.deduped --full     and 400 MB of text without datatrove; up to 20 million signatures, twice
+    python -m bench.deduped            150,000 planted pairs; 51 MB of text; up to 800,000 synthetic signatures; graphs
+                                       of 1 million edges
+    python -m bench.deduped --full     and 400 MB of text without datatrove; up to 20 million signatures, twice; graphs
+                                       of 10 million edges
     python -m bench.deduped --quick    small sizes, at which the figures mean little: for development
-    python -m bench.deduped planted    one part, or several: planted, stage, linear
+    python -m bench.deduped planted    one part, or several: planted, stage, linear, components
 
-Three parts, all with 14 bands of 8 rows of 5-word shingles:
+Four parts, the first three with 14 bands of 8 rows of 5-word shingles:
 
 * `planted`: recall of candidates against the theoretical curve by level of the true Jaccard similarity, the share of
   the candidates that become edges, and whether issue 4's bounds hold; one process, no Spark (`deduped_planted`).
@@ -15,6 +17,8 @@ Three parts, all with 14 bands of 8 rows of 5-word shingles:
   warm; *fixed* is what a source of a few documents takes then.
 * `linear`: 1, 2, 4 and 8 times as many signatures, without and with a heavy bucket (`deduped_linear`). `--full` takes
   4 bands of 8 rows for the 20 million: 14 would be 9 GB of signatures, written in minutes.
+* `components`: random graphs, stars, cliques and paths by star rounds and by union-find, which must agree
+  (`deduped_components`).
 
 Signatures alone, with datasketch and rensa: `bench.minhash`. MB are 10⁶ bytes of UTF-8.
 """
@@ -29,7 +33,7 @@ from tempfile import TemporaryDirectory
 
 from pyspark.sql import SparkSession
 
-from bench import deduped_linear, deduped_planted, deduped_stage, peers
+from bench import deduped_components, deduped_linear, deduped_planted, deduped_stage, peers
 from bench.deduped_planted import BANDS, ROWS
 from bench.deduped_stage import Prepared, StageCost
 from bench.measure import Cost
@@ -38,7 +42,7 @@ from bench.prose import gathered
 from bench.table import figure, show
 from pipeline import session
 
-PARTS = ("planted", "stage", "linear")
+PARTS = ("planted", "stage", "linear", "components")
 TINY_DOCUMENTS = 40
 WARM_RUNS = 3  # until the JVM has compiled what takes most
 FEWER = (4, 2, 1)  # the large text is given in these parts, to see what grows
@@ -56,12 +60,15 @@ class Linear:
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
     """`pairs` to plant; bytes of text that both sides read, and of the large one that we do (0: none); synthetic
-    signatures; `rounds` of our stage. `peer`: datatrove is measured."""
+    signatures; `edges` of a graph, of whose paths each has `path_vertices`; `rounds` of our stage. `peer`: datatrove is
+    measured."""
 
     pairs: int = 150_000
     text_bytes: int = 51_000_000
     large_bytes: int = 0
     linear: tuple[Linear, ...] = (Linear(documents=100_000),)
+    edges: int = 1_000_000
+    path_vertices: int = 100_000
     processes: int = os.cpu_count() or 1
     rounds: int = 3
     peer: bool = True
@@ -69,16 +76,25 @@ class Sizes:
 
 DEFAULT = Sizes()
 FULL = Sizes(
-    large_bytes=400_000_000, linear=(Linear(documents=200_000, rounds=2), Linear(documents=2_500_000, bands=4))
+    large_bytes=400_000_000,
+    linear=(Linear(documents=200_000, rounds=2), Linear(documents=2_500_000, bands=4)),
+    edges=10_000_000,
 )
-QUICK = Sizes(pairs=15_000, text_bytes=2_000_000, linear=(Linear(documents=10_000),), rounds=1)
+QUICK = Sizes(
+    pairs=15_000,
+    text_bytes=2_000_000,
+    linear=(Linear(documents=10_000),),
+    edges=100_000,
+    path_vertices=10_000,
+    rounds=1,
+)
 
 
 def main(sizes: Sizes = DEFAULT, parts: Sequence[str] = PARTS) -> None:
     """Measure and print."""
     if "planted" in parts:
         deduped_planted.main(sizes.pairs)
-    if not {"stage", "linear"} & set(parts):
+    if not {"stage", "linear", "components"} & set(parts):
         return
     spark = session.start("bench", cores=sizes.processes)
     try:
@@ -88,6 +104,8 @@ def main(sizes: Sizes = DEFAULT, parts: Sequence[str] = PARTS) -> None:
             if "linear" in parts:
                 for linear in sizes.linear:
                     deduped_linear.main(spark, linear.documents, linear.bands, ROWS, linear.rounds)
+            if "components" in parts:
+                deduped_components.main(spark, sizes.edges, sizes.path_vertices)
     finally:
         spark.stop()
 
@@ -201,7 +219,7 @@ if __name__ == "__main__":
     parser.add_argument("parts", nargs="*", metavar="part", help=f"which parts: {', '.join(PARTS)}; none: all")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small sizes: for development")
-    size.add_argument("--full", action="store_true", help="and 400 MB of text, and 20 million signatures")
+    size.add_argument("--full", action="store_true", help="and 400 MB of text, 20 million signatures, 10 million edges")
     given = parser.parse_args()
     if unknown := sorted(set(given.parts) - set(PARTS)):
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
