@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from bench.measure import REPOSITORY
 
-BENCHES = ("loader", "order", "minhash", "mds", "filtered", "deduped")
+BENCHES = ("loader", "order", "minhash", "mds", "engines", "filtered", "deduped")
 PEERS = ("mosaicml-streaming", "datasketch", "numpy", "torch")
 
 

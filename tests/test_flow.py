@@ -1,6 +1,7 @@
 """The whole flow on real Spark, over a corpus of a few hundred documents."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pipeline.recipe import Mix
 from pipeline.tables.sink import read_batches
 from tests.corpus import N_DOCUMENTS, make_raw, make_recipe, near, text_of
 from tests.real_streaming import import_streaming
+from tests.wrong_engine import Shortening
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -118,6 +120,43 @@ def test_every_token_is_found_again_in_its_document(made: Finished) -> None:
             for tail in rows_of(part, "tails"):
                 seen[tail["doc_id"]] += len(tail["tokens"]) // 2
         assert seen == {doc: len(tokens) for doc, tokens in ids.items()}
+
+
+def test_samples_and_documents_are_found_from_the_command_line(
+    made: Finished, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["where", made.url, "--sample", "notes:0"]) == 0
+    first = capsys.readouterr().out
+    [doc_id, *_] = re.findall(r"\b[0-9a-f]{32}\b", first)
+    assert cli.main(["where", made.url, "--doc", f"notes:{doc_id}"]) == 0
+    assert doc_id in capsys.readouterr().out
+    assert cli.main(["where", made.url, "--sample", "notes:999999999"]) == 1
+    assert "there is no 999,999,999" in capsys.readouterr().err
+    assert cli.main(["tokenizer", made.url]) == 0
+    told = capsys.readouterr().out
+    assert "how the tokenizer treats each source" in told
+    documents = sum(
+        part.manifest.counts["documents"]
+        for name, parts in made.tokenized.measured.items()
+        for part in [*parts, made.tokenized.validation[name]]
+    )
+    assert f"{documents:,}" in told
+
+
+def test_an_engine_that_differs_on_one_document_is_given_up(
+    made: Finished, raw: Path, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "pipeline.flow.tokenized.choose", lambda _: Shortening(name="shortening", version="1", refused=())
+    )
+    finished = flow_of(make_recipe(raw), tmp_path / "root", spark).mixed
+    for part in finished.tokenized.measured["notes"]:
+        engine = part.manifest.report["engine"]
+        assert engine["name"] == "tokenizers"
+        [refused] = engine["refused"]
+        assert refused["name"] == "shortening"
+        assert " instead of " in refused["reason"]
+    assert bytes_of(finished) == bytes_of(made)
 
 
 def test_the_plan_serves_what_was_asked(made: Finished) -> None:

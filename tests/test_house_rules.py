@@ -76,8 +76,8 @@ def reached_from(package: str) -> set[Path]:
     """The files of ours that the files of a package import, over any number of steps, itself included; but not what a
     package has for Spark's tables."""
     reached: set[Path] = set()
-    found = (ROOT / "pipeline" / package).rglob("*.py")
-    waiting = sorted(path for path in found if path.name != "datasource.py" and not path.name.startswith("arrow_"))
+    files = (ROOT / "pipeline" / package).rglob("*.py")
+    waiting = sorted(path for path in files if path.name != "datasource.py" and not path.name.startswith("arrow_"))
     while waiting:
         path = waiting.pop()
         if path not in reached:

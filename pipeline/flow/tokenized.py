@@ -10,6 +10,7 @@ from pipeline.mixed import ranges as needs
 from pipeline.recipe import Mix
 from pipeline.recipe_files import RecipeFiles
 from pipeline.tokenized import spark as stage
+from pipeline.tokenized.engines.choice import Choice, choose
 from pipeline.tokenized.ranges import ranges_of
 from pipeline.tokenized.shards import Shape
 from pipeline.tokenized.spark import Part, TokenizeParams
@@ -35,7 +36,7 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dat
     n_ranges = {name: ranges_of(data.manifest.counts["kept_bytes"]).n_ranges for name, data in deduped.items()}
     first = [Part(deduped=dataset, number=0) for dataset in deduped.values()]
     held = [Part(deduped=dataset, number=None) for dataset in deduped.values()] if mix.holdout else []
-    built = _parts(runner, [*first, *held], params)
+    built, engine = _parts(runner, [*first, *held], params, None)
     measured = {part.source: [built[part.source, 0]] for part in first}
     while True:
         need = needs.needed(mix, measured, n_ranges)
@@ -47,7 +48,8 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dat
         ]
         if not more:
             break
-        built |= _parts(runner, more, params)
+        found, engine = _parts(runner, more, params, engine)
+        built |= found
         measured = {name: [built[name, number] for number in range(wanted[name])] for name in measured}
     validation = {part.source: built[part.source, None] for part in held}
     return Tokenized(info=info, measured=measured, validation=validation, n_ranges=n_ranges)
@@ -74,6 +76,7 @@ def _params(mix: Mix, info: TokenizerInfo) -> TokenizeParams:
             dtype=info.dtype,
             packing=mix.packing,
             pad_id=info.pad_id,
+            vocab_size=info.vocab_size,
         ),
         bos=mix.bos,
         eos=mix.eos,
@@ -81,15 +84,18 @@ def _params(mix: Mix, info: TokenizerInfo) -> TokenizeParams:
     )
 
 
-def _parts(runner: Runner, parts: Sequence[Part], params: TokenizeParams) -> dict[tuple[str, int | None], Dataset]:
-    """Datasets of ranges, by source and number; the missing ones are made in one job."""
+def _parts(
+    runner: Runner, parts: Sequence[Part], params: TokenizeParams, engine: Choice | None
+) -> tuple[dict[tuple[str, int | None], Dataset], Choice | None]:
+    """Datasets of ranges, by source and number; the missing ones are made in one job. The engine that made them, chosen
+    (which takes seconds) where none was before."""
     specs = {(part.source, part.number): stage.spec(part, params) for part in parts}
     found = {key: dataset for key, wanted in specs.items() if (dataset := runner.find(wanted)) is not None}
     missing = [part for part in parts if (part.source, part.number) not in found]
     if not missing:
         names = ", ".join(f"{name} {'holdout' if number is None else number}" for name, number in specs)
         runner.say_found(f"tokenized {names}")
-        return found
+        return found, engine
     runner.may_make("tokenized", missing[0].source)
     for part in missing:
         manifest.sweep(specs[part.source, part.number].url(runner.root))
@@ -99,5 +105,7 @@ def _parts(runner: Runner, parts: Sequence[Part], params: TokenizeParams) -> dic
         if part.number is not None
     )
     with runner.progress(f"tokenized {', '.join(sorted({part.source for part in missing}))}", n_bytes):
-        built = stage.build(runner.spark, missing, params, runner.root)
-    return found | {(part.source, part.number): dataset for part, dataset in zip(missing, built, strict=True)}
+        built, used = stage.build(runner.spark, missing, params, engine or choose(params.info.json_text), runner.root)
+    if used != engine:
+        runner.console.print(f"encoded by {used}", style="dim", markup=False, soft_wrap=True)
+    return found | {(part.source, part.number): one for part, one in zip(missing, built, strict=True)}, used

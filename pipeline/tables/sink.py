@@ -90,6 +90,22 @@ class Sink:
         n_bytes = sum(map(len, storage.pieces(data)))
         self.files.append(File(table=table, path=path, bytes=n_bytes, xxh3=digest.hexdigest(), rows=n_rows))
 
+    def put_table(self, table: str, path: str, rows: pa.RecordBatch, *, group_rows: int, dictionary: list[str]) -> None:
+        """Write all rows of a file whose name and bytes follow from the data: row groups of `group_rows`, `dictionary`
+        the columns worth one."""
+        wanted = schema.arrow(self._stage, table)
+        batch = schema.conform(rows, wanted, f"{self._stage}.{table}")
+        buffer = io.BytesIO()
+        pq.write_table(
+            pa.Table.from_batches([batch], wanted),
+            buffer,
+            row_group_size=group_rows,
+            use_dictionary=dictionary,
+            compression="zstd",
+            compression_level=1,
+        )
+        self.put(table, path, buffer.getbuffer(), batch.num_rows)
+
     def _start(self, table: str, wanted: pa.Schema) -> _Part:
         buffer = io.BytesIO()
         part = _Part(buffer, pq.ParquetWriter(buffer, wanted, compression="zstd", compression_level=1))

@@ -1,7 +1,9 @@
 """The end of a tokenized dataset: tails packed together, shards joined under one index, counts balanced, published."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,59 +12,72 @@ from pipeline import manifest, storage
 from pipeline.alarms import check_balance
 from pipeline.manifest import Dataset, File, Spec
 from pipeline.tables.sink import Sink, read_batches
+from pipeline.tokenized import quality
 from pipeline.tokenized.packing import pack, permuted, row_order
 from pipeline.tokenized.shards import (
+    OF_PARTITIONS,
     STAGE,
     Shape,
     documents_of,
-    kept_files,
     put_shard,
+    put_tail,
+    put_usage,
     shard_files,
     table_of,
-    tail_rows,
 )
 from pipeline.versions import made
 
+READERS = 32
+"""Files that are read at once: an object store takes some 50 ms for each, and a shard leaves four."""
+
 
 def commit(
-    root: str, wanted: Spec, attempt: str, files: Sequence[File], counts: Counter[str], shape: Shape, tail_number: int
+    root: str,
+    wanted: Spec,
+    attempt: str,
+    files: Sequence[File],
+    counts: Counter[str],
+    notes: Sequence[Mapping[str, Any]],
+    shape: Shape,
+    *,
+    n_partitions: int,
+    engine: Mapping[str, Any],
 ) -> Dataset:
-    """Pack the partitions' tails together, join the shards' entries into the dataset's index, publish the manifest."""
-    attempt_url = storage.join(wanted.url(root), attempt)
-    with Sink(STAGE, attempt_url, tail_number) as sink:
-        left_over = _pack_tails(sink, shape, wanted, files, attempt_url, tail_number)
-    counts["samples"] += sink.counts["samples"]
-    found = [file for file in files if file.table != "tails"] + sink.files
-    by_table: dict[str, dict[int, bytes]] = {"entries": {}, "granules": {}}
-    for file in found:
-        if file.table in by_table:
-            number = int(file.path.rsplit("/", 1)[1].split(".")[0])
-            by_table[file.table][number] = storage.read(storage.join(attempt_url, file.path))
-    row_bytes = shape.sequence_length * np.dtype(shape.dtype).itemsize
-    for path, data in shard_files(by_table["entries"], by_table["granules"], row_bytes).items():
+    """Join what the partitions wrote: their tails packed together, the shards' entries in one index, `notes` on the
+    tokenizer in the report, beside the `engine` that encoded; publish the manifest."""
+    url = storage.join(wanted.url(root), attempt)
+    measured = quality.read(notes, _urls(url, files, "usage"), shape.vocab_size)
+    with Sink(STAGE, url, n_partitions) as sink:
+        left_over = _pack_tails(sink, shape, wanted, _urls(url, files, "tails"), n_partitions)
+        put_usage(sink, measured, n_partitions)
+    every = [*files, *sink.files]
+    joined = shard_files(_by_number(url, every, "entries"), _by_number(url, every, "granules"), shape.row_bytes)
+    for path, data in joined.items():
         sink.put(table_of(path), path, data, 1)
-    listed = kept_files({file.path: file for file in [*found, *sink.files]}.values())
-    for file in [*files, *sink.files]:
-        if file not in listed:
-            storage.remove(storage.join(attempt_url, file.path))
+    own = [file for file in sink.files if file.table not in ("entries", "granules")]
+    listed = {file.path: file for file in [*(file for file in files if file.table not in OF_PARTITIONS), *own]}
+    _remove(url, {file.path for file in [*files, *sink.files]} - set(listed))
     totals = {
         "documents": counts["documents"],
         "bytes": counts["bytes"],
         "tokens": counts["tokens"],
-        "samples": counts["samples"],
-        "padding_tokens": counts["padding_tokens"],
+        "samples": counts["samples"] + sink.counts["samples"],
+        "padding_tokens": counts["padding_tokens"] + sink.counts["padding_tokens"],
         "left_over_tokens": left_over,
     }
     in_rows = totals["samples"] * shape.sequence_length - totals["padding_tokens"]
     check_balance(f"tokenized {wanted.source}", "tokens", totals["tokens"], in_rows, {"left over": left_over})
-    return manifest.publish(root, wanted, attempt=attempt, files=listed, counts=totals, made=made())
+    report = {"engine": engine, quality.NOTE: quality.note(measured)}
+    return manifest.publish(
+        root, wanted, attempt=attempt, files=listed.values(), counts=totals, report=report, made=made()
+    )
 
 
-def _pack_tails(sink: Sink, shape: Shape, wanted: Spec, files: Sequence[File], attempt_url: str, number: int) -> int:
+def _pack_tails(sink: Sink, shape: Shape, wanted: Spec, urls: Sequence[str], number: int) -> int:
     """Rows of the tails as one more shard; the tokens that are left over, fewer than a row, stay in `tails`. Their
     count."""
-    urls = [storage.join(attempt_url, file.path) for file in files if file.table == "tails"]
-    batches = [batch for url in urls for batch in read_batches(url)]
+    with ThreadPoolExecutor(READERS) as pool:
+        batches = [batch for found in pool.map(lambda url: list(read_batches(url)), urls) for batch in found]
     if not batches:
         return 0
     rows = pa.concat_batches(batches)
@@ -74,5 +89,23 @@ def _pack_tails(sink: Sink, shape: Shape, wanted: Spec, files: Sequence[File], a
         key = f"{wanted.source}/{wanted.parameters['range']}/tails"
         put_shard(sink, shape, number, permuted(packed, row_order(len(packed.rows), key)), documents)
     if len(packed.tail.doc):
-        sink.write("tails", tail_rows(packed.tail, documents, number))
+        put_tail(sink, packed.tail, documents, number)
     return int(packed.tail.length.sum())
+
+
+def _urls(attempt_url: str, files: Sequence[File], table: str) -> list[str]:
+    return [storage.join(attempt_url, file.path) for file in files if file.table == table]
+
+
+def _by_number(attempt_url: str, files: Sequence[File], table: str) -> dict[int, bytes]:
+    """The content of the table's files, by the number of their shard."""
+    urls = _urls(attempt_url, files, table)
+    numbers = [int(url.rsplit("/", 1)[1].split(".")[0]) for url in urls]
+    with ThreadPoolExecutor(READERS) as pool:
+        return dict(zip(numbers, pool.map(storage.read, urls), strict=True))
+
+
+def _remove(attempt_url: str, paths: set[str]) -> None:
+    with ThreadPoolExecutor(READERS) as pool:
+        for _ in pool.map(storage.remove, [storage.join(attempt_url, path) for path in sorted(paths)]):
+            pass

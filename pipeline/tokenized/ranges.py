@@ -49,5 +49,5 @@ def hash_order(doc_ids: pa.Array) -> npt.NDArray[np.int64]:
     """The documents in the order in which they are packed: by hash, then doc_id. int64 [n], indices."""
     ids = document.doc_id_bytes(doc_ids)
     halves = ids.view(">u8")  # [n, 2]: compares as the bytes do
-    order = np.lexsort((halves[:, 1], halves[:, 0], document.order_hash(ids, ORDER_KEY)))
-    return order.astype(np.int64, copy=False)
+    order: npt.NDArray[np.int64] = np.lexsort((halves[:, 1], halves[:, 0], document.order_hash(ids, ORDER_KEY)))
+    return order

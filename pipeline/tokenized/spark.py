@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from pipeline import document, manifest, storage
@@ -19,17 +18,20 @@ from pipeline.alarms import StageError
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
 from pipeline.tables.sink import Sink, read_batches
+from pipeline.tokenized import quality
 from pipeline.tokenized.commit import commit
+from pipeline.tokenized.encoder import Encoder
+from pipeline.tokenized.engines.choice import Choice
 from pipeline.tokenized.ranges import ORDER_KEY, PARTITION_BYTES, Ranges, hash_order, place, ranges_of
-from pipeline.tokenized.shards import STAGE, Shape, documents_of, write_shard
-from pipeline.tokenized.tokenizer import Encoder, TokenizerInfo, train
+from pipeline.tokenized.shards import STAGE, Shape, documents_of, put_usage, write_shard
+from pipeline.tokenized.tokenizer import TokenizerInfo, train
 from pipeline.versions import made
 
-VERSION = 1
+VERSION = 2
 TOKENIZER_VERSION = 1
 HOLDOUT_KEY = "holdout"
 SAMPLE_KEY = "tokenizer"
-ENCODED = "part int, doc_id binary, n_bytes bigint, tokens binary"
+ENCODED = "part int, doc_id binary, n_bytes bigint, tokens binary, round_trip string, difference string"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,16 @@ class TokenizeParams:
     bos: bool
     eos: bool
     holdout_documents: int
+
+    @property
+    def bos_id(self) -> int | None:
+        """What stands before each document."""
+        return self.info.bos_id if self.bos else None
+
+    @property
+    def eos_id(self) -> int | None:
+        """What stands after each document."""
+        return self.info.eos_id if self.eos else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,15 +132,21 @@ def build_tokenizer(spark: SparkSession, deduped: Sequence[Dataset], wanted: Spe
     return manifest.publish(root, wanted, attempt=attempt, files=files, counts=counts, made=made())
 
 
-def build(spark: SparkSession, parts: Sequence[Part], params: TokenizeParams, root: str) -> list[Dataset]:
-    """Make the datasets of `parts` in one job, and commit each."""
+def build(
+    spark: SparkSession, parts: Sequence[Part], params: TokenizeParams, engine: Choice, root: str
+) -> tuple[list[Dataset], Choice]:
+    """Make the datasets of `parts` in one job, and commit each. The engine that made them is told too.
+
+    Where `engine` gives other ids than `tokenizers` for one of the documents that are compared, nothing of it is kept:
+    all are made again with `tokenizers`, and their manifests tell why.
+    """
     attempt = manifest.new_attempt()
     specs = [spec(part, params) for part in parts]
     n_partitions = [part.ranges(params).n_partitions for part in parts]
     first = np.cumsum([0, *n_partitions])
     readers = _readers(spark, parts, params, first)
     encoded = spark.range(0, len(readers), 1, max(1, len(readers))).mapInArrow(
-        partial(_encode, readers, params), ENCODED
+        partial(_encode, readers, params, engine), ENCODED
     )
     owners = np.repeat(np.arange(len(parts)), n_partitions).tolist()
     attempt_urls = [storage.join(specs[owner].url(root), attempt) for owner in owners]
@@ -141,16 +159,30 @@ def build(spark: SparkSession, parts: Sequence[Part], params: TokenizeParams, ro
     ]
     receipts = tables.write_partitions(
         encoded.repartitionById(int(first[-1]), "part"),
-        partial(_write_partition, params.shape, keys),
+        partial(_write_partition, params, keys),
         stage=STAGE,
         attempt_urls=attempt_urls,
     )
+    if difference := next((note for receipt in receipts if (note := receipt.notes.get("difference"))), None):
+        for wanted in specs:
+            storage.remove_tree(storage.join(wanted.url(root), attempt))
+        return build(spark, parts, params, engine.refuse(difference), root)
     datasets = []
     for number, wanted in enumerate(specs):
         own = [receipt for receipt in receipts if owners[receipt.task] == number]
-        files, counts = tables.all_files(own), tables.all_counts(own)
-        datasets.append(commit(root, wanted, attempt, files, counts, params.shape, n_partitions[number]))
-    return datasets
+        dataset = commit(
+            root,
+            wanted,
+            attempt,
+            tables.all_files(own),
+            tables.all_counts(own),
+            [receipt.notes[quality.NOTE] for receipt in own if receipt.notes],
+            params.shape,
+            n_partitions=n_partitions[number],
+            engine=asdict(engine),
+        )
+        datasets.append(dataset)
+    return datasets, engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,27 +273,17 @@ def _train(vocab_size: int, bos: bool, _: int, batches: Iterator[pa.RecordBatch]
 
 
 def _encode(
-    readers: list[_Reader], params: TokenizeParams, numbers: Iterator[pa.RecordBatch]
+    readers: list[_Reader], params: TokenizeParams, engine: Choice, numbers: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    encoder = Encoder(params.info, bos=params.bos, eos=params.eos)
-    little = np.dtype(params.info.dtype).newbyteorder("<")
+    encoder = Encoder(params.info, engine, bos_id=params.bos_id, eos_id=params.eos_id)
     for number in _numbers(numbers):
-        reader = readers[number]
+        reader, first = readers[number], True
         for rows in read_batches(reader.url, ["doc_id", "n_bytes", "text"]):
             parts = _parts(reader, rows.column("doc_id"))
             chosen = np.flatnonzero(parts >= 0)
-            if len(chosen) == 0:
-                continue
-            picked = rows.take(pa.array(chosen))
-            tokens = encoder.encode(picked.column("text").to_pylist())
-            yield pa.record_batch(
-                {
-                    "part": pa.array(parts[chosen].astype(np.int32)),
-                    "doc_id": picked.column("doc_id"),
-                    "n_bytes": picked.column("n_bytes"),
-                    "tokens": pa.array([ids.astype(little).tobytes() for ids in tokens], pa.binary()),
-                }
-            )
+            if len(chosen):
+                yield encoder.encode(rows.take(pa.array(chosen)), parts[chosen], first=first)
+                first = False
 
 
 def _parts(reader: _Reader, doc_ids: pa.Array) -> npt.NDArray[np.int64]:
@@ -278,7 +300,7 @@ def _parts(reader: _Reader, doc_ids: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _write_partition(
-    shape: Shape, keys: list[tuple[int, str]], partition: int, batches: Iterator[pa.RecordBatch], sink: Sink
+    params: TokenizeParams, keys: list[tuple[int, str]], partition: int, batches: Iterator[pa.RecordBatch], sink: Sink
 ) -> None:
     found = [batch for batch in batches if batch.num_rows]
     if not found:
@@ -288,8 +310,24 @@ def _write_partition(
     rows = pa.concat_batches([batch.cast(schema) for batch in found])
     rows = rows.take(pa.array(hash_order(rows.column("doc_id"))))
     number, key = keys[partition]
-    sink.count("bytes", pc.sum(rows.column("n_bytes")).as_py())
-    write_shard(sink, shape, number, key, documents_of(rows.column("doc_id"), rows.column("tokens"), shape.dtype))
+    documents = documents_of(rows.column("doc_id"), rows.column("tokens"), params.shape.dtype)
+    added = [added for added in (params.bos_id, params.eos_id) if added is not None]
+    measured = quality.measure(
+        rows.column("doc_id"),
+        rows.column("n_bytes"),
+        documents.tokens,
+        rows.column("round_trip"),
+        params.shape.vocab_size,
+        added_ids=added,
+    )
+    differences = rows.column("difference").drop_null()
+    sink.notes = {
+        quality.NOTE: quality.note(measured),
+        "difference": differences[0].as_py() if len(differences) else None,
+    }
+    sink.count("bytes", measured.bytes)
+    put_usage(sink, measured, number)
+    write_shard(sink, params.shape, number, key, documents)
 
 
 def _numbers(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:

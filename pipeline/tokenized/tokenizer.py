@@ -1,12 +1,8 @@
 """The tokenizer of a mix: trained on its text, or from a file or the hub; its ids, fingerprint and canary."""
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pipeline.tokenizer_id import tokenizer_fingerprint
@@ -19,8 +15,6 @@ KNOWN_PAD = ("<pad>", "<|pad|>", "[PAD]", "<|padding|>", "<|finetune_right_pad_i
 """What pads a row under `best_fit` and `none`; a tokenizer without any of them is padded with EOS."""
 CANARY = "The 3 quick brown foxes\n\tcan't jump — naïve Ünïcödé, 漢字かな, ไทย, 🦊👩‍👩‍👧 x += 0x1F; <|endoftext|>\r\n"
 """Its ids stand in the plan; another tokenizer, or another version that cuts text differently, gives other ids."""
-
-ENCODE_BYTES = 2**20  # characters a call of the tokenizer: bounds what its results hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,38 +92,6 @@ def open_tokenizer(json_text: str) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
-
-
-class Encoder:
-    """A tokenizer opened in a worker. One thread: a Spark task has one core."""
-
-    def __init__(self, info: TokenizerInfo, *, bos: bool, eos: bool) -> None:
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        self._tokenizer = open_tokenizer(info.json_text)
-        self._dtype = np.dtype(info.dtype)
-        self._head = [info.bos_id] if bos and info.bos_id is not None else []
-        self._end = [info.eos_id] if eos else []
-
-    def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.unsignedinteger[Any]]]:
-        """The ids of each text, with BOS before and EOS after where the recipe asks for them."""
-        found: list[npt.NDArray[np.unsignedinteger[Any]]] = []
-        for batch in _batches(texts):
-            encodings = self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
-            found.extend(np.array([*self._head, *encoding.ids, *self._end], self._dtype) for encoding in encodings)
-        return found
-
-
-def _batches(texts: Sequence[str]) -> Iterable[list[str]]:
-    batch: list[str] = []
-    n_chars = 0
-    for text in texts:
-        batch.append(text)
-        n_chars += len(text)
-        if n_chars >= ENCODE_BYTES:
-            yield batch
-            batch, n_chars = [], 0
-    if batch:
-        yield batch
 
 
 def _special(tokenizer: Tokenizer, where: str, field: str, named: str | None, known: tuple[str, ...]) -> int:

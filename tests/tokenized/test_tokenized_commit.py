@@ -33,7 +33,7 @@ def dataset_of(
     attempt: str = "attempt-1",
 ) -> Dataset:
     """Write each partition as its task would, and commit. Token t of document d is 100 d + t."""
-    shape = Shape(sequence_length=4, dtype="uint16", packing=packing, pad_id=9)
+    shape = Shape(sequence_length=4, dtype="uint16", packing=packing, pad_id=9, vocab_size=2**16)
     files, counts = [], Counter[str]()
     for number, documents in enumerate(partitions):
         with Sink("tokenized", storage.join(SPEC.url(str(root)), attempt), number) as sink:
@@ -45,7 +45,10 @@ def dataset_of(
         files += sink.files
         counts.update(sink.counts)
     counts["tokens"] += lost_tokens
-    return commit(str(root), SPEC, attempt, files[::-1] if reverse else files, counts, shape, len(partitions))
+    files = files[::-1] if reverse else files
+    return commit(
+        str(root), SPEC, attempt, files, counts, [], shape, n_partitions=len(partitions), engine={"name": "tokenizers"}
+    )
 
 
 def rows_in(folder: str) -> list[list[int]]:
@@ -102,7 +105,14 @@ def test_the_folder_holds_the_listed_files_and_no_others(tmp_path: Path) -> None
     dataset = dataset_of(tmp_path, [[(1, 5)], [(2, 6)], [(3, 3)]])
     listed = {f"attempt-1/{file.path}" for file in dataset.manifest.files} | {"_manifest.json"}
     assert {info.path for info in storage.list_files(dataset.url)} == listed
-    assert {file.table for file in dataset.manifest.files} == {"shards", "index", "tables", "provenance", "tails"}
+    assert {file.table for file in dataset.manifest.files} == {
+        "shards",
+        "index",
+        "tables",
+        "provenance",
+        "tails",
+        "usage",
+    }
     for file in dataset.manifest.files:
         assert len(storage.read(dataset.file_url(file))) == file.bytes
 
@@ -118,7 +128,7 @@ def test_too_few_tokens_for_a_row(tmp_path: Path) -> None:
 def test_no_document_at_all(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, [[], []])
     assert dataset.manifest.counts["samples"] == 0
-    assert {file.table for file in dataset.manifest.files} == {"index", "tables"}
+    assert {file.table for file in dataset.manifest.files} == {"index", "tables", "usage"}
 
 
 def test_equal_documents_give_equal_bytes(tmp_path: Path) -> None:

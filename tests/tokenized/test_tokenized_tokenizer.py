@@ -3,12 +3,13 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from pipeline.tokenized import tokenizer as tokenizers
-from pipeline.tokenized.tokenizer import CANARY, TRAINED_BOS, TRAINED_EOS, Encoder, TokenizerInfo, describe, train
+from pipeline.tokenized.encoded import with_specials
+from pipeline.tokenized.engines.reference import TokenizersEngine
+from pipeline.tokenized.tokenizer import CANARY, TRAINED_BOS, TRAINED_EOS, TokenizerInfo, describe, train
 
 TEXTS = [
     "the quick brown fox jumps over the lazy dog; the end\n" * 3,
@@ -26,6 +27,16 @@ def described(
     json_text: str, *, eos_token: str | None = None, bos_token: str | None = None, bos: bool = False
 ) -> TokenizerInfo:
     return describe(json_text, where="mine.json", eos_token=eos_token, bos_token=bos_token, bos=bos)
+
+
+def ids_of(
+    info: TokenizerInfo, texts: list[str], *, bos_id: int | None = None, eos_id: int | None = None
+) -> list[list[int]]:
+    """The ids of each text, as the stage makes them."""
+    found = TokenizersEngine(info.json_text).encode(texts)
+    tokens, lengths = with_specials(found.tokens.astype(info.dtype), found.lengths, bos_id=bos_id, eos_id=eos_id)
+    ends = lengths.cumsum().tolist()
+    return [tokens[end - length : end].tolist() for end, length in zip(ends, lengths.tolist(), strict=True)]
 
 
 def word_level(*words: str, special: tuple[str, ...] = ()) -> str:
@@ -47,8 +58,7 @@ def test_a_trained_tokenizer_has_the_vocabulary_asked_for(trained: str) -> None:
             json.dumps(json.loads(trained), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         ).hexdigest()
     )
-    (ids,) = Encoder(info, bos=False, eos=False).encode([CANARY])
-    assert info.canary_ids == tuple(ids.tolist())
+    assert [list(info.canary_ids)] == ids_of(info, [CANARY])
     assert 0 not in info.canary_ids
 
 
@@ -70,42 +80,25 @@ def test_training_gives_equal_bytes_in_every_process(trained: str) -> None:
 
 def test_any_text_comes_back_from_its_ids(trained: str) -> None:
     texts = ["", " ", "a", CANARY, "\x00\x7f\ufffd\U0010ffff", *TEXTS]
-    encoded = Encoder(described(trained), bos=False, eos=False).encode(texts)
     decoder = Tokenizer.from_str(trained)
-    assert [decoder.decode(ids.tolist(), skip_special_tokens=False) for ids in encoded] == texts
+    assert [decoder.decode(ids, skip_special_tokens=False) for ids in ids_of(described(trained), texts)] == texts
 
 
 def test_special_tokens_spelt_in_a_text_stay_text(trained: str) -> None:
     info = described(trained, bos=True)
     text = f"a{TRAINED_EOS}b {TRAINED_BOS}"
-    (ids,) = Encoder(info, bos=True, eos=True).encode([text])
-    assert ids.tolist()[0] == info.bos_id
-    assert ids.tolist()[-1] == info.eos_id
-    assert not {info.bos_id, info.eos_id} & set(ids.tolist()[1:-1])
-    assert Tokenizer.from_str(trained).decode(ids.tolist()[1:-1], skip_special_tokens=False) == text
-
-
-@pytest.mark.parametrize(("bos", "eos"), [(False, False), (False, True), (True, False), (True, True)])
-def test_bos_and_eos_are_written_where_they_are_asked_for(trained: str, bos: bool, eos: bool) -> None:
-    plain = Encoder(described(trained), bos=False, eos=False).encode(TEXTS)
-    found = Encoder(described(trained, bos=bos), bos=bos, eos=eos).encode(TEXTS)
-    assert [ids.tolist() for ids in found] == [[1] * bos + ids.tolist() + [0] * eos for ids in plain]
-
-
-def test_texts_are_encoded_in_bounded_batches(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = Encoder(described(trained), bos=False, eos=True)
-    at_once = encoder.encode(TEXTS * 3)
-    monkeypatch.setattr(tokenizers, "ENCODE_BYTES", 1)
-    assert [ids.tolist() for ids in encoder.encode(TEXTS * 3)] == [ids.tolist() for ids in at_once]
-    assert encoder.encode([]) == []
+    (ids,) = ids_of(info, [text], bos_id=info.bos_id, eos_id=info.eos_id)
+    assert (ids[0], ids[-1]) == (info.bos_id, info.eos_id)
+    assert not {info.bos_id, info.eos_id} & set(ids[1:-1])
+    assert Tokenizer.from_str(trained).decode(ids[1:-1], skip_special_tokens=False) == text
 
 
 def test_truncation_padding_and_added_tokens_of_the_file_do_nothing() -> None:
     tokenizer = Tokenizer.from_str(word_level("<unk>", "a", "b", "</s>", special=("</s>",)))
     tokenizer.enable_truncation(2)
     tokenizer.enable_padding(length=10)
-    (ids,) = Encoder(described(str(tokenizer.to_str())), bos=False, eos=True).encode(["a b a b"])
-    assert ids.tolist() == [1, 2, 1, 2, 3]
+    info = described(str(tokenizer.to_str()))
+    assert ids_of(info, ["a b a b"], eos_id=info.eos_id) == [[1, 2, 1, 2, 3]]
 
 
 @pytest.mark.parametrize(("n_words", "dtype"), [(2**16 - 1, "uint16"), (2**16, "uint32")])
@@ -113,9 +106,7 @@ def test_ids_are_uint16_where_all_fit(n_words: int, dtype: str) -> None:
     info = described(word_level(*map(str, range(n_words)), "</s>"))
     assert info.vocab_size == n_words + 1
     assert info.dtype == dtype
-    (ids,) = Encoder(info, bos=False, eos=True).encode([f"{n_words - 1} 0"])
-    assert ids.dtype == np.dtype(dtype)
-    assert ids.tolist() == [n_words - 1, 0, n_words]
+    assert ids_of(info, [f"{n_words - 1} 0"], eos_id=info.eos_id) == [[n_words - 1, 0, n_words]]
 
 
 def test_the_largest_id_counts_not_the_number_of_tokens() -> None:

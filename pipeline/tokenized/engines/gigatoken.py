@@ -1,0 +1,40 @@
+"""`gigatoken` (MIT, github.com/marcelroed/gigatoken): byte-level and SentencePiece-style BPE, over 100 MB/s a core."""
+
+from collections.abc import Sequence
+
+import gigatoken.gigatoken_rs as rust
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.tokenized.engines.engine import Encoded, utf8, without_specials
+
+CACHED_TEXT_BYTES = 2**28
+"""Version 0.10 keeps every word it has met; random letters grew it by 5 bytes a byte, prose by less than 1 in 50. So it
+is opened anew (0.05 s for a vocabulary of 16,000, 0.25 s for 65,000) after so much text."""
+
+
+class GigatokenEngine:
+    """Raises `RuntimeError` when opened with a tokenizer of a kind that it does not know."""
+
+    name = "gigatoken"
+
+    def __init__(self, json_text: str) -> None:
+        self._json_text = without_specials(json_text)
+        self._open()
+
+    def encode(self, texts: pa.Array | Sequence[str]) -> Encoded:
+        """See `Engine`. Document by document: this call of the package runs in the caller's thread alone, and gives an
+        array, without Python integers."""
+        return Encoded.of([self._encode(text) for text in utf8(texts)])
+
+    def _encode(self, text: bytes) -> npt.NDArray[np.uint32]:
+        if self._n_bytes > CACHED_TEXT_BYTES:
+            self._open()
+        self._n_bytes += len(text)
+        ids: npt.NDArray[np.uint32] = self._tokenizer.encode(text)
+        return ids
+
+    def _open(self) -> None:
+        self._tokenizer = rust.load_hf_json(self._json_text)
+        self._n_bytes = 0
