@@ -64,12 +64,41 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     duplicates.add_argument("dataset", help="a deduped dataset, as ROOT/deduped/SOURCE/FINGERPRINT")
     duplicates.add_argument("--clusters", type=_few, default=5, help=f"how many clusters, up to {MOST} (default: 5)")
     duplicates.set_defaults(run=_duplicates)
+    tokenizer = commands.add_parser(
+        "tokenizer",
+        help="how a mix's tokenizer treats each source: tokens a byte, unknown ones, what does not come back",
+        allow_abbrev=False,
+    )
+    tokenizer.add_argument("mix", help="a finished mix, as ROOT/mixes/NAME")
+    tokenizer.add_argument("--source", help="show the examples of this source only")
+    tokenizer.add_argument(
+        "--examples",
+        type=_few,
+        default=3,
+        help=f"how many texts of each source that do not come back from their ids, up to {MOST} (default: 3)",
+    )
+    tokenizer.set_defaults(run=_tokenizer)
+    where = commands.add_parser(
+        "where", help="the documents of a sample, or the samples of a document", allow_abbrev=False
+    )
+    where.add_argument("target", metavar="mix", help="a finished mix, as ROOT/mixes/NAME, or a tokenized dataset")
+    asked = where.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--sample", help="as SOURCE:NUMBER, or SOURCE:validation:NUMBER")
+    asked.add_argument("--doc", help="a doc_id in hexadecimal digits, or SOURCE:DOC_ID")
+    where.add_argument("--most", type=_many, default=50, help="how many pieces are shown at most (default: 50)")
+    where.set_defaults(run=_where)
     return parser.parse_args(arguments)
 
 
 def _few(text: str) -> int:
     if not (text.isdecimal() and len(text) < 9 and int(text) <= MOST):
         raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number from 0 to {MOST}")
+    return int(text)
+
+
+def _many(text: str) -> int:
+    if not (text.isdecimal() and 0 < len(text) < 9):
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number of at most 8 digits")
     return int(text)
 
 
@@ -91,6 +120,24 @@ def _duplicates(console: Console, given: argparse.Namespace) -> None:
     console.print(clusters_table.table([dataset]))
     for panel in clusters_table.largest(dataset, given.clusters):
         console.print(panel)
+
+
+def _tokenizer(console: Console, given: argparse.Namespace) -> None:
+    from pipeline.tokenized import mix_quality, quality_table
+
+    found = mix_quality.report(given.mix)
+    console.print(quality_table.table(found))
+    for panel in quality_table.shown(found, given.source, given.examples):
+        console.print(panel)
+
+
+def _where(console: Console, given: argparse.Namespace) -> None:
+    from pipeline.tokenized import where_table
+
+    if given.sample is not None:
+        console.print(where_table.of_sample(given.target, given.sample, given.most))
+    else:
+        console.print(where_table.of_document(given.target, given.doc, given.most))
 
 
 def _dataset(url: str, stage: str) -> Dataset:
