@@ -66,7 +66,7 @@ class Sizes:
     pairs: int = 150_000
     text_bytes: int = 51_000_000
     large_bytes: int = 0
-    linear: tuple[Linear, ...] = (Linear(documents=100_000),)
+    linear: tuple[Linear, ...] = (Linear(documents=100_000, rounds=3),)
     edges: int = 1_000_000
     path_vertices: int = 100_000
     processes: int = os.cpu_count() or 1
@@ -77,7 +77,7 @@ class Sizes:
 DEFAULT = Sizes()
 FULL = Sizes(
     large_bytes=400_000_000,
-    linear=(Linear(documents=200_000, rounds=2), Linear(documents=2_500_000, bands=4)),
+    linear=(Linear(documents=100_000, rounds=3), Linear(documents=2_500_000, bands=4)),
     edges=10_000_000,
 )
 QUICK = Sizes(

@@ -2,6 +2,7 @@
 their cost. The steps are those of `spark`, on arrays."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,11 @@ class _Documents:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decided:
-    """`decisions`: a row for each document of the sources in a cluster of two or more (doc_id, src, file, cluster_size,
-    kept_doc_id, kept_src, kind, similarity). The largest bucket: its vertices, and a document in it, which lies in
-    `bucket_file` of source `bucket_src`; without one b"" and -1."""
+    """`by_file`: for each file of filtered documents (`inputs.text_urls`) a row for each of its documents in a cluster
+    of two or more, as `verdicts` in schemas/steps.json. The largest bucket: its vertices, and a document in it, which
+    lies in `bucket_file` of source `bucket_src`; without one b"" and -1."""
 
-    decisions: pa.Table
+    by_file: list[pa.Table]
     bucket_vertices: int
     bucket_doc_id: bytes
     bucket_src: int
@@ -74,7 +75,7 @@ def decide(inputs: Inputs, params: DedupParams) -> Decided:
     group = _united(alike[_same_urls(documents)], len(alike))[alike]
     holder = _first_holder(documents, int(largest[0])) if len(size) else -1
     return Decided(
-        decisions=_kept(documents, alike[documents.vertex], group[documents.vertex], len(inputs.filtered)),
+        by_file=_kept(documents, alike[documents.vertex], group[documents.vertex], inputs),
         bucket_vertices=int(size[0]) if len(size) else 0,
         bucket_doc_id=documents.table.column("doc_id")[holder].as_py() if len(size) else b"",
         bucket_src=int(documents.column("src")[holder]) if len(size) else -1,
@@ -163,13 +164,25 @@ def _candidates(documents: _Documents, params: DedupParams) -> tuple[Int64s, Int
         values = documents.signatures[speakers[i : i + HASHED_AT_ONCE]]
         hashes = minhash.band_hashes(values, bands=params.bands, rows=params.rows)
         buckets[:, i : i + HASHED_AT_ONCE] = hashes.T.view(np.int64)
-    some = [pairs.shared(bucket) for bucket in buckets]  # a band's buckets are no other's
-    return batches.paired(
-        np.concatenate([bucket[rows] for bucket, rows in zip(buckets, some, strict=True)]),
-        np.concatenate([bucket[rows] for bucket, rows in zip(np.roll(buckets, -1, axis=0), some, strict=True)]),
-        vertices[np.concatenate(some)],
-        documents.earlier,
+    found = [_of_band(documents, vertices, buckets, band) for band in range(params.bands)]
+    every = pairs.unique_pairs(np.concatenate([np.column_stack((a, b)) for a, b, _, _ in found]))
+    sizes = np.concatenate([size for *_, size in found])
+    most = sizes == sizes.max(initial=0)
+    return (
+        every[:, 0],
+        every[:, 1],
+        np.sort(np.concatenate([largest for _, _, largest, _ in found])[most])[-1:],
+        sizes[most][:1],
     )
+
+
+def _of_band(
+    documents: _Documents, vertices: Int64s, buckets: Int64s, band: int
+) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+    """As `batches.paired`, for the buckets of one band, which are no other's."""
+    rows = pairs.shared(buckets[band])
+    affinity = buckets[(band + 1) % len(buckets)]
+    return batches.paired(buckets[band][rows], affinity[rows], vertices[rows], documents.earlier)
 
 
 def _similarity(documents: _Documents, a: Int64s, b: Int64s) -> npt.NDArray[np.float64]:
@@ -211,7 +224,7 @@ def _ids(documents: _Documents) -> npt.NDArray[np.uint64]:
     return batches.halves(documents.table.column("doc_id").combine_chunks()).view(np.uint64)
 
 
-def _kept(documents: _Documents, alike: Int64s, group: Int64s, n_sources: int) -> pa.Table:
+def _kept(documents: _Documents, alike: Int64s, group: Int64s, inputs: Inputs) -> list[pa.Table]:
     """Of each group of two documents or more the one that stays, the others with kind and similarity. `alike`, `group`:
     the component of each document by the edges between texts, and by all edges."""
     ids = _ids(documents)
@@ -223,7 +236,11 @@ def _kept(documents: _Documents, alike: Int64s, group: Int64s, n_sources: int) -
     best[order] = np.repeat(order[starts], sizes)
     size = np.empty(len(order), np.int64)
     size[order] = np.repeat(sizes, sizes)
-    rows = np.flatnonzero((size > 1) & (src < n_sources))
+    firsts = np.array(inputs.first_files())
+    rows = np.flatnonzero((size > 1) & (src < len(inputs.filtered)))
+    part = firsts[src[rows]] + documents.column("file")[rows]
+    by_part = np.argsort(part, kind="stable")
+    rows, borders = rows[by_part], np.searchsorted(part[by_part], np.arange(firsts[-1] + 1))
     kept = best[rows]
     exact = documents.vertex[rows] == documents.vertex[kept]
     same_url = (documents.url[rows] == documents.url[kept]) & (documents.url[rows] >= 0)
@@ -232,15 +249,15 @@ def _kept(documents: _Documents, alike: Int64s, group: Int64s, n_sources: int) -
     apart = ~exact
     similarity[apart] = _similarity(documents, documents.vertex[rows[apart]], documents.vertex[kept[apart]])
     doc_ids = documents.table.column("doc_id")
-    return pa.table(
+    verdicts = pa.table(
         {
             "doc_id": doc_ids.take(pa.array(rows)),
-            "src": src[rows],
-            "file": documents.column("file")[rows],
-            "cluster_size": size[rows],
             "kept_doc_id": doc_ids.take(pa.array(kept)),
             "kept_src": src[kept],
             "kind": pa.array(np.where(exact, "exact", np.where(by_url, "url", "near")), pa.string()),
             "similarity": similarity,
+            "cluster_size": size[rows],
+            "earlier": src[kept] >= len(inputs.filtered),
         }
     )
+    return [verdicts.slice(first, last - first) for first, last in pairwise(borders.tolist())]

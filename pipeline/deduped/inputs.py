@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from pipeline.alarms import StageError
 from pipeline.deduped import against
@@ -40,6 +41,11 @@ class Inputs:
     def text_urls(self) -> list[tuple[int, str]]:
         """Each file of filtered documents, with the number of its source."""
         return _numbered([dataset.urls("filtered") for dataset in self.filtered])
+
+    def first_files(self) -> list[int]:
+        """The place of each source's first file among `text_urls`, and how many there are in all."""
+        counts = (len(dataset.urls("filtered")) for dataset in self.filtered)
+        return list(accumulate(counts, initial=0))
 
     def new_files(self) -> list[SignatureFile]:
         """Each file of the sources' signatures."""

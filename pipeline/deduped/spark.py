@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -37,10 +36,10 @@ from pipeline.deduped.inputs import Inputs
 from pipeline.deduped.kept import write_file
 from pipeline.deduped.published import excerpt, publish
 from pipeline.deduped.stars.spark import star_labels
-from pipeline.deduped.steps.spark import Step, Steps, collected
+from pipeline.deduped.steps.spark import Batches, Step, Steps, collected
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
-from pipeline.tables.sink import read_batches
+from pipeline.tables.sink import Sink, read_batches
 from pipeline.versions import made
 
 MAX_EDGES = 10_000_000  # that the driver unites: 200 bytes each at the peak (measured with 5 million), so 2 GB
@@ -121,8 +120,22 @@ def _in_memory(
     found = in_memory.decide(inputs, params)
     place = found.bucket_src, found.bucket_file, found.bucket_doc_id
     bucket = _bucket(inputs, found.bucket_vertices, *place)
-    decisions = spark.createDataFrame(found.decisions)
-    return _written(_by_file(decisions, inputs), inputs, attempt_urls), bucket
+    tasks = inputs.text_urls()
+    steps = Steps(spark=spark, url=storage.join(attempt_urls[0], "steps"))
+    try:
+        # Through files: what the driver hands to Spark as rows, Spark walks through alone, and then shuffles.
+        own = [steps.put(f"verdicts/{part}", "verdicts", rows) for part, rows in enumerate(found.by_file)]
+        work = partial(_write_own, own, [url for _, url in tasks], inputs.names)
+        urls = [attempt_urls[number] for number, _ in tasks]
+        numbers = spark.range(0, len(tasks), 1, max(1, len(tasks)))
+        receipts = tables.write_partitions(numbers, work, stage=STAGE, attempt_urls=urls) if tasks else []
+        return receipts, bucket
+    finally:
+        steps.remove()
+
+
+def _write_own(own: list[Step], files: list[str], sources: list[str], part: int, _: Batches, sink: Sink) -> None:
+    write_file(files, sources, part, (rows for url in own[part].urls for rows in read_batches(url)), sink)
 
 
 def _by_joins(
@@ -226,8 +239,7 @@ def _similar(steps: Steps, decided: _Decided, params: DedupParams) -> DataFrame:
 
 def _by_file(decisions: DataFrame, inputs: Inputs) -> DataFrame:
     """What `write_file` wants to know of each document, with the number of its file over all sources as `part`."""
-    firsts = np.cumsum([0, *(len(dataset.urls("filtered")) for dataset in inputs.filtered)]).tolist()
-    first_of_source = F.element_at(F.array(*[F.lit(first) for first in firsts]), F.col("src") + 1)
+    first_of_source = F.element_at(F.array(*[F.lit(first) for first in inputs.first_files()]), F.col("src") + 1)
     return decisions.select(
         (F.col("file") + first_of_source).cast("int").alias("part"),
         "doc_id",

@@ -7,7 +7,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import pyarrow.compute as pc
 import pytest
 from pyspark.sql import SparkSession
 
@@ -110,15 +109,11 @@ def measured(root: Path, dataset: Dataset, params: DedupParams) -> Dataset:
 
 def built_in_memory(root: Path, inputs: Inputs, params: DedupParams, wanted: Sequence[manifest.Spec]) -> list[Dataset]:
     """The datasets as the driver decides on them, without Spark: what `spark.build` does with few documents."""
-    decisions, attempt = in_memory.decide(inputs, params).decisions, manifest.new_attempt()
-    decisions = decisions.append_column("earlier", pc.greater_equal(decisions.column("kept_src"), len(inputs.filtered)))
+    by_file, attempt = in_memory.decide(inputs, params).by_file, manifest.new_attempt()
     tasks, receipts = inputs.text_urls(), []
     for task, (number, _) in enumerate(tasks):
-        file = task - [of for of, _ in tasks].index(number)
-        mine = pc.and_(pc.equal(decisions.column("src"), number), pc.equal(decisions.column("file"), file))
         with Sink("deduped", storage.join(wanted[number].url(str(root)), attempt), task) as sink:
-            batches = decisions.filter(mine).to_batches()
-            write_file([url for _, url in tasks], inputs.names, task, iter(batches), sink)
+            write_file([url for _, url in tasks], inputs.names, task, iter(by_file[task].to_batches()), sink)
         receipts.append(Receipt(task=task, files=tuple(sink.files), counts=sink.counts, notes=sink.notes))
     of_source = [[receipt for receipt in receipts if tasks[receipt.task][0] == n] for n in range(len(wanted))]
     return [
