@@ -80,7 +80,9 @@ def _pack_tails(sink: Sink, shape: Shape, wanted: Spec, urls: Sequence[str], num
         batches = [batch for found in pool.map(lambda url: list(read_batches(url)), urls) for batch in found]
     if not batches:
         return 0
-    rows = pa.concat_batches(batches)
+    place = batches[0].schema.get_field_index("tokens")  # 2 GiB of tails do not fit 32-bit offsets
+    schema = batches[0].schema.set(place, pa.field("tokens", pa.large_binary()))
+    rows = pa.concat_batches([batch.cast(schema) for batch in batches])
     rows = rows.take(pa.array(np.argsort(rows.column("partition").to_numpy(), kind="stable")))
     starts = rows.column("doc_token_from").to_numpy()
     documents = documents_of(rows.column("doc_id"), rows.column("tokens"), shape.dtype, starts)

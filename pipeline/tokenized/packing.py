@@ -6,6 +6,7 @@ Nothing is cut off and thrown away: a document longer than a row goes on in othe
 
 from bisect import bisect_left, insort
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -135,22 +136,33 @@ def _one_each(rest: Pieces) -> Int64s:
 
 
 def _best_fit(rest: Pieces, sequence_length: int) -> Int64s:
-    """Row of each rest: longest first, each into the row with the least room that still holds it."""
-    rows = np.zeros(len(rest.doc), np.int64)
-    rooms: list[tuple[int, int]] = []  # (room left, row), sorted
+    """Row of each rest: longest first, each into the row with the least room that still holds it; of equals the first.
+
+    A heap of rows for each room: one sorted list of all open rows took quadratic time where many stay open.
+    """
+    placed = np.zeros(len(rest.doc), np.int64)
+    rooms: list[int] = []  # those that rows have left, ascending: never more than sequence_length
+    rows: dict[int, list[int]] = {}  # room → the rows that have it left, a heap
     n_rows = 0
-    for item in np.lexsort((np.arange(len(rest.doc)), -rest.length)).tolist():
-        length = int(rest.length[item])
-        place = bisect_left(rooms, (length, -1))
+    longest_first = np.argsort(-rest.length, kind="stable")
+    for item, length in zip(longest_first.tolist(), rest.length[longest_first].tolist(), strict=True):
+        place = bisect_left(rooms, length)
         if place < len(rooms):
-            room, row = rooms.pop(place)
+            room = rooms[place]
+            row = heappop(rows[room])
+            if not rows[room]:
+                del rows[room], rooms[place]
         else:
             room, row = sequence_length, n_rows
             n_rows += 1
-        rows[item] = row
-        if room > length:
-            insort(rooms, (room - length, row))
-    return rows
+        placed[item] = row
+        left = room - length
+        if left in rows:
+            heappush(rows[left], row)
+        elif left:
+            rows[left] = [row]
+            insort(rooms, left)
+    return placed
 
 
 def _joined(whole: Pieces, rest: Pieces, rest_rows: Int64s) -> Pieces:

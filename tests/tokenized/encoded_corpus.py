@@ -1,0 +1,154 @@
+"""Texts through encoder, shards and commit as the job's tasks do it, without Spark; and every token found again."""
+
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.manifest import Dataset, Spec
+from pipeline.mds.checksums import parse_table
+from pipeline.mds.reader import open_entry, read_index
+from pipeline.tables.sink import Sink
+from pipeline.tokenized import quality
+from pipeline.tokenized.commit import commit
+from pipeline.tokenized.encoder import Encoder
+from pipeline.tokenized.engines.choice import Choice
+from pipeline.tokenized.shards import Shape, documents_of, put_usage, write_shard
+from pipeline.tokenized.tokenizer import TokenizerInfo
+
+Tokens = npt.NDArray[np.int64]
+
+
+def doc_ids(n: int, first: int = 0) -> pa.BinaryArray:
+    """16 bytes each, the last eight a number from `first` on, largest byte first."""
+    numbers = np.zeros((n, 2), ">u8")
+    numbers[:, 1] = np.arange(first, first + n)
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), n, [None, pa.py_buffer(numbers)]).cast(pa.binary())
+
+
+def encode(
+    info: TokenizerInfo,
+    texts: pa.Array | Sequence[str],
+    *,
+    engine: str = "gigatoken",
+    bos: bool = False,
+    eos: bool = True,
+    each: bool = False,
+) -> pa.RecordBatch:
+    """What a task leaves of a file with these texts; with `each`, of files with one text, which is always checked."""
+    column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
+    n_bytes = pa.array(np.diff(np.frombuffer(column.buffers()[1], np.int64)[: len(column) + 1]))
+    rows = pa.record_batch({"doc_id": doc_ids(len(column)), "n_bytes": n_bytes, "text": column})
+    choice = Choice(name=engine, version=version(engine), refused=())
+    encoder = Encoder(info, choice, bos_id=info.bos_id if bos else None, eos_id=info.eos_id if eos else None)
+    size = 1 if each else 20_000
+    return pa.concat_batches(
+        [
+            encoder.encode(rows.slice(at, size), np.zeros(len(rows.slice(at, size)), np.int64), first=True)
+            for at in range(0, len(column), size)
+        ]
+    )
+
+
+def write(
+    root: Path,
+    info: TokenizerInfo,
+    partitions: Sequence[pa.RecordBatch],
+    sequence_length: int,
+    packing: str,
+    added_ids: Sequence[int] = (),
+) -> Dataset:
+    """Each partition's shard, and the dataset of all."""
+    shape = Shape(
+        sequence_length=sequence_length,
+        dtype=info.dtype,
+        packing=packing,
+        pad_id=info.pad_id,
+        vocab_size=info.vocab_size,
+    )
+    spec = Spec(stage="tokenized", source="code", version=1, inputs={}, parameters={"range": 0, "packing": packing})
+    files, notes, counts = [], [], Counter[str]()
+    for number, rows in enumerate(partitions):
+        documents = documents_of(rows.column("doc_id"), rows.column("tokens"), shape.dtype)
+        measured = quality.measure(
+            rows.column("doc_id"),
+            rows.column("n_bytes"),
+            documents.tokens,
+            rows.column("round_trip"),
+            info.vocab_size,
+            added_ids=added_ids,
+        )
+        with Sink("tokenized", storage.join(spec.url(str(root)), "attempt-1"), number) as sink:
+            put_usage(sink, measured, number)
+            write_shard(sink, shape, number, f"code/0/{number}", documents)
+        notes.append(quality.note(measured))
+        files += sink.files
+        counts.update(sink.counts)
+    n = len(partitions)
+    return commit(str(root), spec, "attempt-1", files, counts, notes, shape, n_partitions=n, engine={})
+
+
+def tokens_by_document(rows: pa.RecordBatch, dtype: str) -> tuple[Tokens, Tokens]:
+    """All tokens of encoded documents one after the other, and how many each has."""
+    given = documents_of(rows.column("doc_id"), rows.column("tokens"), dtype)
+    return given.tokens.astype(np.int64), given.lengths
+
+
+def check_conserved(dataset: Dataset, tokens: Tokens, lengths: Tokens, pad_id: int) -> None:
+    """Every token of every document (doc_id = its number) is found once, in rows or tails, where provenance says; what
+    is in the rows besides is padding; and the manifest's counts say the same."""
+    folder = storage.join(dataset.url, dataset.manifest.attempt)
+    shards = read_index(storage.read(f"{folder}/index.json"), "here")
+    rows = np.concatenate([open_entry(folder, entry).array("tokens") for entry in shards] or [np.zeros((0, 1))])
+    table = parse_table(storage.read(f"{folder}/shards.bin"), "here")
+    starts = np.cumsum(lengths) - lengths
+    found, times, in_rows = np.zeros(len(tokens), np.int64), np.zeros(len(tokens), np.int64), np.zeros(rows.size, bool)
+    for url in dataset.urls("provenance"):
+        read = pq.read_table(url)
+        pieces = {name: read.column(name).to_numpy() for name in read.column_names if name != "doc_id"}
+        length = (pieces["token_to"] - pieces["token_from"]).astype(np.int64)
+        row = table.first_sample[np.searchsorted(table.number, pieces["shard"])] + pieces["row"]
+        origin = runs(row * rows.shape[1] + pieces["token_from"], length)
+        place = runs(starts[numbers_of(read.column("doc_id"))] + pieces["doc_token_from"], length)
+        found[place] = rows.reshape(-1)[origin]
+        np.add.at(times, place, 1)
+        assert not in_rows[origin].any()
+        in_rows[origin] = True
+    left_over = 0
+    for url in dataset.urls("tails"):
+        read = pq.read_table(url)
+        for number, piece in zip(numbers_of(read.column("doc_id")).tolist(), read.to_pylist(), strict=True):
+            run = np.frombuffer(piece["tokens"], dataset_dtype(dataset)).astype(np.int64)
+            place = starts[number] + piece["doc_token_from"] + np.arange(len(run))
+            found[place] = run
+            times[place] += 1
+            left_over += len(run)
+    assert np.array_equal(times, np.ones(len(tokens)))
+    assert np.array_equal(found, tokens)
+    assert np.array_equal(rows.reshape(-1)[~in_rows], np.full((~in_rows).sum(), pad_id))
+    counts = dataset.manifest.counts
+    assert (counts["documents"], counts["tokens"], counts["samples"]) == (len(lengths), len(tokens), len(rows))
+    assert (counts["padding_tokens"], counts["left_over_tokens"]) == ((~in_rows).sum(), left_over)
+
+
+def dataset_dtype(dataset: Dataset) -> str:
+    """Of its tokens, as its index says; of one without a row, uint16."""
+    entries = read_index(storage.read(f"{storage.join(dataset.url, dataset.manifest.attempt)}/index.json"), "here")
+    return "<u4" if entries and "uint32" in str(entries[0]) else "<u2"
+
+
+def numbers_of(ids: pa.ChunkedArray) -> Tokens:
+    return np.frombuffer(b"".join(ids.to_pylist()), ">u8")[1::2].astype(np.int64)
+
+
+def runs(starts: Tokens, lengths: Tokens) -> Tokens:
+    """starts[0], starts[0] + 1, … (lengths[0] of them), starts[1], …"""
+    before = np.cumsum(lengths) - lengths
+    out: Tokens = np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+    return out
