@@ -60,7 +60,12 @@ def described(mix: Mix, json_text: str, where: str) -> TokenizerInfo:
     """A tokenizer as the recipe uses it: with the special tokens that it names."""
     choice = mix.tokenizer
     return tokenizer.describe(
-        json_text, where=where, eos_token=choice.eos_token, bos_token=choice.bos_token, bos=mix.bos
+        json_text,
+        where=where,
+        eos_token=choice.eos_token,
+        bos_token=choice.bos_token,
+        bos=mix.bos,
+        specials_in_text=choice.specials_in_text,
     )
 
 

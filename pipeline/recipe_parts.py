@@ -45,13 +45,15 @@ class TrainTokenizer(Model):
 
 
 class TokenizerChoice(Model):
-    """Exactly one of: `train`, `file` (a tokenizers JSON file), `hub` (a name on the Hugging Face hub)."""
+    """Exactly one of: `train`, `file` (a tokenizers JSON file), `hub` (a name on the Hugging Face hub). With
+    `specials_in_text` a special token spelt out in a document is that token, else it is text as any other."""
 
     train: TrainTokenizer | None = None
     file: Text | None = None
     hub: Text | None = None
     eos_token: Text | None = None
     bos_token: Text | None = None
+    specials_in_text: bool = False
 
     @model_validator(mode="after")
     def _one_way(self) -> "TokenizerChoice":

@@ -375,7 +375,11 @@ def test_a_stage_may_leave_a_source_out_and_end_inside_a_sample() -> None:
             "unknown field tokenizer.train.kind; known here are sample_bytes, vo",
         ),
         ("{train: {vocab_size: 300}, eos_token: x}", "eos_token and bos_token name tokens of a file or hub tokenizer"),
-        ("{filename: a}", "unknown field tokenizer.filename; known here are bos_token, eos_token, file, hub, train"),
+        (
+            "{filename: a}",
+            "unknown field tokenizer.filename; known here are bos_token, eos_token, file, hub, specials_in_text, train",
+        ),
+        ("{file: a, specials_in_text: 1}", "tokenizer.specials_in_text = 1: must be"),
         ("{file: a, bos_token: <s>}", "tokenizer.bos_token = <s>: is never written without `bos: true`"),
     ],
 )

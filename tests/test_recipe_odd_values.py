@@ -19,7 +19,7 @@ name: whole
 seed: 3
 sequence_length: 16
 budget_tokens: 1K
-tokenizer: {file: t.json, eos_token: x, bos_token: y}
+tokenizer: {file: t.json, eos_token: x, bos_token: y, specials_in_text: true}
 sources:
   code: {root: r, files: ["*.jsonl"], format: jsonl, storage: {anon: true}, text_field: t, url_field: u, id_field: i,
     rules: [gopher_quality, {gopher_repetition: {max_dup_line_share: 0.2}}, {signal: n_words, min: 20, max: 30},

@@ -105,7 +105,9 @@ def _parts(
         if part.number is not None
     )
     with runner.progress(f"tokenized {', '.join(sorted({part.source for part in missing}))}", n_bytes):
-        built, used = stage.build(runner.spark, missing, params, engine or choose(params.info.json_text), runner.root)
+        built, used = stage.build(
+            runner.spark, missing, params, engine or choose(params.info.encoding_json), runner.root
+        )
     if used != engine:
         runner.console.print(f"encoded by {used}", style="dim", markup=False, soft_wrap=True)
     return found | {(part.source, part.number): one for part, one in zip(missing, built, strict=True)}, used

@@ -26,8 +26,8 @@ class Encoder:
     """An engine, opened in a worker, and what checks it. One thread: a Spark task has one core."""
 
     def __init__(self, info: TokenizerInfo, engine: Choice, *, bos_id: int | None, eos_id: int | None) -> None:
-        self._engine = engine.open(info.json_text)
-        self._reference = None if engine.name == REFERENCE else TokenizersEngine(info.json_text)
+        self._engine = engine.open(info.encoding_json)
+        self._reference = None if engine.name == REFERENCE else TokenizersEngine(info.encoding_json)
         self._round_trip = RoundTrip(info.json_text)
         self._dtype = np.dtype(info.dtype)
         self._bos_id, self._eos_id = bos_id, eos_id

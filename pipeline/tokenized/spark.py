@@ -89,6 +89,7 @@ def spec(part: Part, params: TokenizeParams) -> Spec:
             "shape": asdict(params.shape),
             "bos": params.bos,
             "eos": params.eos,
+            "specials_in_text": params.info.specials_in_text,
             "holdout_documents": params.holdout_documents,
         },
     )

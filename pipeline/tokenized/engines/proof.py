@@ -5,17 +5,18 @@
 
 import sys
 
+from tokenizers import Tokenizer
+
 from pipeline.tokenized.engines.engine import Engine, first_difference
 from pipeline.tokenized.engines.hard_texts import hard_texts
 from pipeline.tokenized.engines.opening import open_engine
 from pipeline.tokenized.engines.reference import TokenizersEngine
-from pipeline.tokenized.tokenizer import open_tokenizer
 
 
 def objection(engine: Engine, json_text: str) -> str | None:
     """What speaks against this engine for this tokenizer. The texts are encoded twice: ids must not depend on what an
     engine has met before."""
-    texts = hard_texts(open_tokenizer(json_text))
+    texts = hard_texts(Tokenizer.from_str(json_text))
     reference = TokenizersEngine(json_text).encode(texts)
     for _ in range(2):
         if difference := first_difference(texts, engine.encode(texts), reference):
