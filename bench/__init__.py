@@ -1,5 +1,4 @@
-"""Side by side with the peers: `make bench`, or `python -m bench [loader order minhash mds filtered deduped]`, run from
-the repository.
+"""Side by side with the peers: `make bench`, or `python -m bench [loader order …]`, run from the repository.
 
 What is published of a run are its *ratios*: the figures themselves depend on the machine and on its mood. So each bench
 measures this project, a real peer (the release that constraints.txt pins, or peers.txt for an environment apart) and,
@@ -11,8 +10,10 @@ written a moment ago, so it lies in the page cache. Nothing else should run on t
 * `order`: first global batch at the start and in the middle of 10⁶ … 10¹² samples; StreamingDataset's py1e
 * `minhash`: signatures, MB/s on one core; datasketch, rensa
 * `mds`: rows into shards and back; MDSWriter and MDSReader, plain files
+* `engines`: encoding in one thread, ids compared; tokenizers
+* `tokenized`: from deduped documents to committed shards through Spark; LLM Foundry's steps, the engine alone
 * `filtered`: rule sets, MB/s a core, memory, through Spark, and the agreement of decisions; datatrove
-* `deduped`: planted near-duplicates, the stage through Spark, and whether its cost is linear; datatrove
+* `deduped`: planted near-duplicates, the stage through Spark, and whether its cost is linear, components; datatrove
 
 Each bench runs in a process of its own, needs Linux (peak memory is read from /proc) and no network, and leaves no
 file. `measure` holds the clock, `table` the print, `fixture` the shards and the mix that `loader` reads, `prose` the

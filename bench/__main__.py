@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from bench.measure import REPOSITORY
 
-BENCHES = ("loader", "order", "minhash", "mds", "engines", "filtered", "deduped")
+BENCHES = ("loader", "order", "minhash", "mds", "engines", "filtered", "deduped", "tokenized")
 PEERS = ("mosaicml-streaming", "datasketch", "numpy", "torch")
 
 

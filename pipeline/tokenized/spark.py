@@ -20,7 +20,7 @@ from pipeline.tables import spark as tables
 from pipeline.tables.sink import Sink, read_batches
 from pipeline.tokenized import quality
 from pipeline.tokenized.commit import commit
-from pipeline.tokenized.encoder import Encoder
+from pipeline.tokenized.encoder import opened
 from pipeline.tokenized.engines.choice import Choice
 from pipeline.tokenized.ranges import ORDER_KEY, PARTITION_BYTES, Ranges, hash_order, place, ranges_of
 from pipeline.tokenized.shards import STAGE, Shape, documents_of, put_usage, write_shard
@@ -276,7 +276,7 @@ def _train(vocab_size: int, bos: bool, _: int, batches: Iterator[pa.RecordBatch]
 def _encode(
     readers: list[_Reader], params: TokenizeParams, engine: Choice, numbers: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    encoder = Encoder(params.info, engine, bos_id=params.bos_id, eos_id=params.eos_id)
+    encoder = opened(params.info, engine, params.bos_id, params.eos_id)
     for number in _numbers(numbers):
         reader, first = readers[number], True
         for rows in read_batches(reader.url, ["doc_id", "n_bytes", "text"]):
