@@ -5,6 +5,7 @@ signatures and ids are moved. The flow, from top to bottom: bands → candidate 
 decisions → similarities → files. What the steps leave to each other lies below the attempt until its end.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -134,7 +135,8 @@ def _in_memory(
         steps.remove()
 
 
-def _write_own(own: list[Step], files: list[str], sources: list[str], part: int, _: Batches, sink: Sink) -> None:
+def _write_own(own: list[Step], files: list[str], sources: list[str], part: int, numbers: Batches, sink: Sink) -> None:
+    deque(numbers, maxlen=0)  # Spark ends a worker that has not read its input, and starts another for the next task
     write_file(files, sources, part, (rows for url in own[part].urls for rows in read_batches(url)), sink)
 
 
