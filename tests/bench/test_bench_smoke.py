@@ -183,4 +183,4 @@ def test_unknown_names_list_the_known_ones() -> None:
     command = [sys.executable, "-m", "bench", "lodaer"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert "there is no bench lodaer; there are loader, order, minhash, mds, filtered" in done.stderr
+    assert "there is no bench lodaer; there are loader, order, minhash, mds, engines, filtered" in done.stderr
