@@ -1,16 +1,17 @@
 """Tokenized: the tokenizer, as many ranges of each source as the budget needs, and the validation sets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline import manifest, recipe_files, storage
+from pipeline.alarms import StageError
 from pipeline.flow.runner import Runner
 from pipeline.manifest import Dataset
 from pipeline.mixed import ranges as needs
 from pipeline.recipe import Mix
 from pipeline.recipe_files import RecipeFiles
 from pipeline.tokenized import spark as stage
-from pipeline.tokenized.engines.choice import Choice, choose
+from pipeline.tokenized.engines.choice import NOT_INSTALLED, Choice, choose
 from pipeline.tokenized.ranges import ranges_of
 from pipeline.tokenized.shards import Shape
 from pipeline.tokenized.spark import Part, TokenizeParams
@@ -37,6 +38,7 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dat
     first = [Part(deduped=dataset, number=0) for dataset in deduped.values()]
     held = [Part(deduped=dataset, number=None) for dataset in deduped.values()] if mix.holdout else []
     built, engine = _parts(runner, [*first, *held], params, None)
+    check_engines(built.values(), engine)
     measured = {part.source: [built[part.source, 0]] for part in first}
     while True:
         need = needs.needed(mix, measured, n_ranges)
@@ -50,6 +52,7 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dat
             break
         found, engine = _parts(runner, more, params, engine)
         built |= found
+        check_engines(built.values(), engine)
         measured = {name: [built[name, number] for number in range(wanted[name])] for name in measured}
     validation = {part.source: built[part.source, None] for part in held}
     return Tokenized(info=info, measured=measured, validation=validation, n_ranges=n_ranges)
@@ -111,3 +114,17 @@ def _parts(
     if used != engine:
         runner.console.print(f"encoded by {used}", style="dim", markup=False, soft_wrap=True)
     return found | {(part.source, part.number): one for part, one in zip(missing, built, strict=True)}, used
+
+
+def check_engines(found: Iterable[Dataset], used: Choice | None) -> None:
+    """`StageError` where ranges were encoded, in this run or an earlier one, by an engine that has been refused since:
+    its ids may be wrong there too, where no document was compared. `used`: None where nothing was encoded now."""
+    if used is None:
+        return
+    refused = {refusal.name for refusal in used.refused if refusal.reason != NOT_INSTALLED}
+    suspect = [dataset for dataset in found if dataset.manifest.report["engine"]["name"] in refused]
+    if suspect:
+        raise StageError(
+            f"encoded by {used}; but {len(suspect)} ranges that were there already are the work of an engine refused "
+            f"now: {', '.join(dataset.url for dataset in suspect)}; delete these folders and run again"
+        )
