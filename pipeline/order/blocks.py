@@ -4,9 +4,11 @@
 (i·l + a) div m go left, where l of all m do and a, 0 ≤ a < m, is a keyed phase. An even deal is off by less than 1, the
 errors of a path add up as in `counts`, and in any prefix of a stage a source deviates by less than 6 from its share.
 
-*Lanes.* The lane of place i is the radical inverse of i in base 2 with Owen's nested scrambling (Owen, "Randomly
-permuted (t,m,s)-nets and (t,s)-sequences", 1995), as an integer below 2^bits: any 2^j neighbouring places have one lane
-in each of the 2^j equal intervals, and no two lanes of a block are equal.
+*Lanes.* The lane of a position is a keyed radical inverse of it: any 2^j neighbouring positions, from a multiple of 2^j
+on, have one lane in each of 2^j equal intervals, and any 3·2^j neighbouring ones, from a multiple of that on, one in
+each of 3·2^j; no two lanes of a block are equal. So batch by batch the rows are dealt to 2^j or 3·2^j ranks at the very
+same lanes, and few granules are needed by two ranks. The first half is Owen's nested scrambling ("Randomly permuted
+(t,m,s)-nets and (t,s)-sequences", 1995) with some of its bits fixed; for the second half see `_window_lanes`.
 
 *Samples.* A source's draws of the block go to its places: each pass to the next so many places, and within the pass
 draw by draw to the places by lane. So neighbours in a chunk have neighbouring lanes, and far places.
@@ -20,7 +22,7 @@ import numpy.typing as npt
 
 from pipeline.order.counts import BlockCounts, block_counts
 from pipeline.order.definition import Order
-from pipeline.order.draws import Draws, samples_of, source_draws
+from pipeline.order.eras import drawn_passes, drawn_samples
 from pipeline.order.keys import Ints, derive_key, stream
 
 CACHED_BLOCKS = 4  # of 14 bytes a position, so 15 MB at 2¹⁸ positions: a batch may touch two, prefetching is one ahead
@@ -41,30 +43,56 @@ def block(order: Order, number: int) -> Block:
     """Block `number` of an order. The last few are remembered."""
     counts = block_counts(order, number)
     bits = (order.block_samples - 1).bit_length()
-    lane = lanes(_block_key(order, "lanes", number), bits)[: counts.last - counts.first]
+    lane = lanes(_block_key(order, "lanes", number), counts.first, counts.last, bits)
     source = np.empty(len(lane), dtype=np.int16)
     sample = np.empty(len(lane), dtype=np.int64)
     for index, places in spread(counts, phases(order, counts)).items():
-        draws = source_draws(order.seed, order.names[index], order.n_samples[index], order.chunk_samples)
+        first, last = counts.drawn[index], counts.drawn[index] + len(places)
         source[places] = index
-        sample[_in_draw_order(draws, counts.drawn[index], places, lane, bits)] = samples_of(
-            draws, counts.drawn[index], counts.drawn[index] + len(places)
-        )
+        passes = drawn_passes(order, index, first, last)
+        sample[_in_draw_order(passes, places, lane, bits)] = drawn_samples(order, index, first, last)
     for array in (source, sample, lane):
         array.setflags(write=False)
     return Block(first=counts.first, source=source, sample=sample, lane=lane)
 
 
-def lanes(key: int, bits: int) -> npt.NDArray[np.int32]:
-    """The lanes of the places 0 … 2^bits - 1: a permutation of these numbers.
+def lanes(key: int, first: int, last: int, bits: int) -> npt.NDArray[np.int32]:
+    """The lanes of the positions [first, last), at most 2^bits of them: numbers below 2^(bits + 1), each once.
 
-    Bit j of the place gives bit bits-1-j of the lane, flipped or not by a keyed bit for each value of its lower bits.
+    They lie in at most two windows of 2^bits positions that begin at a multiple of that; a lane is that of the window,
+    doubled, and one more in the second window.
     """
-    flips = (stream(key, np.arange(1 << bits, dtype=np.int64)) >> np.uint64(63)).astype(np.int32)
-    lane = np.zeros(1, dtype=np.int32)
+    windows = range(first >> bits, ((last - 1) >> bits) + 1)
+    parts = [2 * _window_lanes(key, window, bits) + (window - windows[0]) for window in windows]
+    start = windows[0] << bits
+    joined: npt.NDArray[np.int32] = np.concatenate(parts)
+    return joined[first - start : last - start]
+
+
+def _window_lanes(key: int, window: int, bits: int) -> npt.NDArray[np.int32]:
+    """The lanes of the positions from window · 2^bits on: a permutation of 0 … 2^bits - 1.
+
+    Level by level, the lanes' intervals are cut in half, and of each two neighbours among an interval's positions one
+    goes to either half. Which one, is what makes any three neighbours fall into the three thirds as well. Number the
+    pairs modulo 3. Let the thirds of a left half of what was cut before come, from six positions to six, as
+    0 2 1, 1 2 0: then the positions of pair 0 go left and right, those of pair 2 right and left, and those of pair 1,
+    both in the middle third, as a keyed bit says. So the left half has the thirds of its own, of each three its
+    positions, as 0 2 1, 1 2 0 again, and the right half, mirrored, as 2 0 1, 1 0 2; and so on in these.
+    """
+    words = stream(key, np.arange(max(1, 1 << bits >> 1), dtype=np.int64))
+    places = np.arange(1 << bits, dtype=np.int32).reshape(1, -1)  # [intervals, positions in each]
+    is_right = np.array([[bool(words[0] >> np.uint64(63))]])
     for level in range(bits):
-        flip = flips[1 << level : 2 << level]
-        lane = np.concatenate((2 * lane + flip, 2 * lane + (1 - flip)))
+        n_pairs = 1 << (bits - level - 1)
+        pair = (window * n_pairs + np.arange(n_pairs, dtype=np.int64)) % 3
+        keyed = (words >> np.uint64(level) & np.uint64(1)).astype(bool).reshape(-1, n_pairs)
+        swapped = np.where(pair == 1, keyed, is_right ^ (pair == 2))
+        even, odd = places[:, 0::2], places[:, 1::2]
+        halves = np.where(swapped, odd, even), np.where(swapped, even, odd)
+        places = np.stack(halves, axis=1).reshape(2 << level, n_pairs)
+        is_right = np.tile([False, True], 1 << level)[:, None]
+    lane: npt.NDArray[np.int32] = np.empty(1 << bits, dtype=np.int32)
+    lane[places[:, 0]] = np.arange(1 << bits, dtype=np.int32)
     return lane
 
 
@@ -101,10 +129,9 @@ def prefix_counts(order: Order, number: int, n_positions: int) -> list[int]:
     return reached[: tree.n_sources]
 
 
-def _in_draw_order(draws: Draws, drawn: int, places: Ints, lane: npt.NDArray[np.int32], bits: int) -> Ints:
-    """A source's places in the order in which its draws (from number `drawn` on) go to them: by (pass, lane)."""
-    number = np.arange(drawn, drawn + len(places), dtype=np.int64) // draws.n_samples
-    return places[np.argsort(((number - number[0]) << bits) | lane[places])]
+def _in_draw_order(passes: Ints, places: Ints, lane: npt.NDArray[np.int32], bits: int) -> Ints:
+    """A source's places in the order in which its draws, of these passes, go to them: by (pass, lane)."""
+    return places[np.argsort(((passes - passes[0]) << (bits + 1)) | lane[places])]
 
 
 def _block_key(order: Order, purpose: str, number: int) -> int:

@@ -25,22 +25,51 @@ def _order(weights: list[str], n_samples: list[int], *, block_samples: int, seed
     )
 
 
+def _window(key: int, window: int, bits: int) -> list[int]:
+    """The lanes of a whole window of 2^bits positions: those that all its rows share are doubled."""
+    lane = lanes(key, window << bits, (window + 1) << bits, bits)
+    assert not (lane & 1).any()
+    halved: list[int] = (lane >> 1).tolist()
+    return halved
+
+
 @pytest.mark.parametrize("bits", [0, 1, 2, 5, 10])
-def test_neighbouring_places_have_one_lane_in_each_interval(bits: int) -> None:
-    lane = lanes(12345, bits)
-    assert sorted(lane.tolist()) == list(range(1 << bits))
-    for width in range(bits + 1):
-        for start in range(0, (1 << bits) - (1 << width) + 1, 3):
-            intervals = lane[start : start + (1 << width)] >> (bits - width)
-            assert sorted(intervals.tolist()) == list(range(1 << width))
+def test_neighbouring_positions_have_one_lane_in_each_interval(bits: int) -> None:
+    for number in (0, 1, 2, 5):
+        lane = _window(12345, number, bits)
+        assert sorted(lane) == list(range(1 << bits))
+        for width in range(bits + 1):
+            for start in range(0, 1 << bits, 1 << width):
+                intervals = [place >> (bits - width) for place in lane[start : start + (1 << width)]]
+                assert sorted(intervals) == list(range(1 << width))
 
 
-def test_lanes_are_scrambled_with_every_flip_by_chance() -> None:
-    all_lanes = np.stack([lanes(key, 3) for key in range(4000)])
-    assert len(np.unique(all_lanes, axis=0)) == 2**7  # 7 nodes in the tree, each flipped or not
-    for place in range(8):
-        seen = np.bincount(all_lanes[:, place], minlength=8)
-        assert ((seen - 500) ** 2 / 500).sum() < 7 + 4 * 14**0.5
+@pytest.mark.parametrize("n_intervals", [3, 6, 12, 48, 192])
+def test_three_times_as_many_neighbours_have_one_lane_in_each_interval(n_intervals: int) -> None:
+    # A lane stands for an interval of 1/1024, and one of these may straddle a border: it counts for either side.
+    bits = 10
+    for number in (0, 1, 2, 7):
+        lane = _window(99, number, bits)
+        first = number << bits
+        for start in range(-(-first // n_intervals) * n_intervals - first, len(lane) - n_intervals + 1, n_intervals):
+            seen = lane[start : start + n_intervals]
+            for interval in range(1, n_intervals):
+                border = F(interval * 2**bits, n_intervals)
+                assert sum(place + 1 <= border for place in seen) <= interval <= sum(place < border for place in seen)
+
+
+def test_lanes_of_a_range_over_two_windows_are_parts_of_both() -> None:
+    whole = [lanes(7, start, start + 64, 6) for start in (64, 128)]
+    part = lanes(7, 100, 160, 6)
+    np.testing.assert_array_equal(part, np.concatenate([whole[0][36:], whole[1][:32] + 1]))
+    assert len(set(part.tolist())) == 60
+
+
+def test_every_keyed_bit_of_the_lanes_falls_by_chance() -> None:
+    # eight positions: the side of the whole, one pair of positions, and one of each half's
+    orders, seen = np.unique(np.stack([lanes(key, 0, 8, 3) for key in range(4000)]), axis=0, return_counts=True)
+    assert len(orders) == 2**4
+    assert ((seen - 250) ** 2 / 250).sum() < 15 + 4 * 30**0.5
 
 
 WEIGHT_SETS = {
@@ -103,7 +132,9 @@ def test_draws_follow_the_lanes() -> None:
     held = block(order, 5)
     by_lane = held.sample[np.argsort(held.lane)].reshape(-1, 8)
     np.testing.assert_array_equal(by_lane, by_lane[:, :1] + np.arange(8))
-    assert np.abs(np.diff(np.argsort(held.lane).reshape(-1, 8), axis=1)).min() >= 16  # … and its samples lie apart
+    places = np.argsort(held.lane).reshape(-1, 8)  # … and no two of its samples meet in a batch
+    for batch in (2, 4, 8, 16, 32):
+        assert all(len(set(group)) == 8 for group in (places // batch).tolist())
 
 
 def test_blocks_are_remembered_and_cannot_be_written() -> None:

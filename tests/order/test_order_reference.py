@@ -74,12 +74,20 @@ def _counts(tree: list[tuple[int, int, int, Fraction]], root: int, total: int) -
     return counts
 
 
-def _lane(key: int, place: int, bits: int) -> Fraction:
-    lane = F(0)
+def _lane(key: int, first: int, position: int, bits: int) -> tuple[int, int]:
+    """The lane as (interval of 2^bits, window): of two neighbours in an interval, one goes to either half of it."""
+    window, place = divmod(position, 2**bits)
+    interval, right = 0, _word(key, 0) >> 63
     for level in range(bits):
-        flip = _word(key, 2**level + place % 2**level) >> 63
-        lane += F(place >> level & 1 ^ flip, 2 ** (level + 1))
-    return lane
+        number = position >> (level + 1)
+        if number % 3 == 1:
+            odd_goes_left = _word(key, interval * 2 ** (bits - level - 1) + (place >> 1)) >> level & 1
+        else:
+            odd_goes_left = right ^ int(number % 3 == 2)
+        right = place % 2 ^ odd_goes_left
+        interval = 2 * interval + right
+        place >>= 1
+    return interval, window - first // 2**bits
 
 
 def _block_sources(
@@ -101,9 +109,9 @@ def _block_sources(
     return found
 
 
-def _reference(order: Order, n_blocks: int) -> list[list[tuple[Fraction, Row]]]:
+def _reference(order: Order, n_blocks: int) -> list[list[tuple[tuple[int, int], Row]]]:
     """The first blocks: for each a list of (lane, (position, source, sample)) by position."""
-    blocks: list[list[tuple[Fraction, Row]]] = []
+    blocks: list[list[tuple[tuple[int, int], Row]]] = []
     queue: dict[int, list[int]] = {source: [] for source in range(len(order.names))}  # left of the running pass
     passes = dict.fromkeys(queue, 0)
     bits = (order.block_samples - 1).bit_length()
@@ -118,7 +126,8 @@ def _reference(order: Order, n_blocks: int) -> list[list[tuple[Fraction, Row]]]:
             sizes = {node: after[node] - before[node] for node in after}
             number = len(blocks)
             sources = _block_sources(order, tree, sizes, root, number)
-            lane = [_lane(derive_key(order.seed, "lanes", str(number)), i, bits) for i in range(last - first)]
+            key = derive_key(order.seed, "lanes", str(number))
+            lane = [_lane(key, first, position, bits) for position in range(first, last)]
             rows: dict[int, Row] = {}
             for source in queue:
                 places = [i for i, other in enumerate(sources) if other == source]
