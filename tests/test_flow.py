@@ -22,6 +22,7 @@ from pipeline import cli, manifest, plan, report, session
 from pipeline.alarms import StageError
 from pipeline.flow import STAGES, Finished, Flow
 from pipeline.loader import StreamingLoader
+from pipeline.loader.borders import Borders, open_borders
 from pipeline.mds import reader
 from pipeline.recipe import Mix
 from pipeline.tables.sink import read_batches
@@ -122,6 +123,26 @@ def test_every_token_is_found_again_in_its_document(made: Finished) -> None:
         assert seen == {doc: len(tokens) for doc, tokens in ids.items()}
 
 
+def test_the_loader_is_told_the_borders_that_provenance_has(made: Finished) -> None:
+    mix = made.plan
+    for number, source in enumerate(mix.sources):
+        tables = [open_borders(made.url, source.name, part, mix.row_bytes) for part in source.parts]
+        borders = Borders([[]] * number + [tables], mix.sequence_length, mix.dtype)
+        n = source.n_samples
+        found = borders.of(np.full(n, number, np.int16), np.arange(n))
+        ends: list[list[int]] = []
+        for table, part in zip(tables, source.parts, strict=True):
+            dataset = manifest.load(plan.resolve(made.url, part.path))
+            first = dict(zip(table.shards.number.tolist(), table.shards.first_sample.tolist(), strict=False))
+            rows: list[list[int]] = [[] for _ in range(part.n_samples)]
+            for piece in rows_of(dataset, "provenance"):
+                rows[first[piece["shard"]] + piece["row"]].append(piece["token_to"])
+            ends += rows
+        assert [found.ends[a:b].tolist() for a, b in zip(found.first[:-1], found.first[1:], strict=True)] == ends
+        assert max(map(len, ends)) > 1
+        assert (found.tokens_end == mix.sequence_length).all()  # packing: concat
+
+
 def test_samples_and_documents_are_found_from_the_command_line(
     made: Finished, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +153,13 @@ def test_samples_and_documents_are_found_from_the_command_line(
     assert doc_id in capsys.readouterr().out
     assert cli.main(["where", made.url, "--sample", "notes:999999999"]) == 1
     assert "there is no 999,999,999" in capsys.readouterr().err
+    batch = ["--position", "48", "--global-batch-size", "8", "--rank", "1", "--world-size", "2"]
+    assert cli.main(["inspect", made.url, *batch]) == 0
+    told = capsys.readouterr().out
+    assert re.findall(r"^row (\d): position (?:4[89]|5[0-5]), sample \d+ of (?:notes|pages)$", told, re.M) == list(
+        "0123"
+    )
+    assert re.search(r"(?:2026/[ab]\.jsonl\.gz|pages\.jsonl\.zst) : \d+", told)
     assert cli.main(["tokenizer", made.url]) == 0
     told = capsys.readouterr().out
     assert "how the tokenizer treats each source" in told

@@ -1,7 +1,7 @@
 """A finished mix of a few hundred bytes a source, made without Spark: for tests of whatever reads a plan.
 
 Each row is told by its tokens (`tiny_row`), so a test can see in a batch which sample it was given, without trusting
-`source` and `sample`.
+`source` and `sample`; and which documents lie in it is told by `tiny_ends`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline import manifest, plan, storage
-from pipeline.mds import checksums, writer
+from pipeline.mds import borders, checksums, writer
 from pipeline.order import ORDER_VERSION
 from pipeline.tokenizer_id import tokenizer_fingerprint
 
@@ -27,9 +27,25 @@ TINY_VALIDATION: Mapping[str, Sequence[Sequence[int]]] = {"code": [[5, 1]], "doc
 TINY_WEIGHTS: Mapping[str, str] = {"code": "1/2", "docs": "2/5", "web": "1/10"}
 
 
-def tiny_row(source: int, number: int, sequence_length: int = 16) -> list[int]:
-    """The tokens of a row: its number (a validation row's is sample + VALIDATION), then source + 1 times 1, 2, 3, …"""
-    return [number, *[(source + 1) * i % TINY_VOCAB for i in range(1, sequence_length)]]
+def tiny_row(source: int, number: int, sequence_length: int = 16, *, padded: bool = False) -> list[int]:
+    """The tokens of a row: its number (a validation row's is sample + VALIDATION), then source + 1 times 1, 2, 3, …
+
+    With `padded`, 0, the id of EOS and of padding, stands at each document's end and behind the last.
+    """
+    row = [number, *[(source + 1) * i % TINY_VOCAB for i in range(1, sequence_length)]]
+    if padded:
+        ends = tiny_ends(source, number, sequence_length, padded=True)
+        zeros = {*(end - 1 for end in ends if end < sequence_length), *range(ends[-1], sequence_length)} - {0}
+        row = [0 if place in zeros else token for place, token in enumerate(row)]
+    return row
+
+
+def tiny_ends(source: int, number: int, sequence_length: int = 16, *, padded: bool = False) -> list[int]:
+    """Where the pieces of documents end in a row, ascending: one to five of them, the last at the row's end or, with
+    `padded`, in most rows before it, where padding begins."""
+    step = 1 + (5 * source + 3 * number) % sequence_length
+    ends = list(range(step, sequence_length, max(step, -(-sequence_length // 5))))
+    return ends if padded and number % 3 and ends else [*ends, sequence_length]
 
 
 def make_tiny_mix(
@@ -42,9 +58,11 @@ def make_tiny_mix(
     validation: Mapping[str, Sequence[Sequence[int]]] = TINY_VALIDATION,
     weights: Mapping[str, str] = TINY_WEIGHTS,
     dtype: str = "uint16",
+    padded: bool = False,
 ) -> Path:
-    """Datasets and plan below `root`; the folder of the plan. Blocks have 64 positions, chunks 4 samples."""
-    row = (sequence_length, dtype)
+    """Datasets and plan below `root`; the folder of the plan. Blocks have 64 positions, chunks 4 samples. `padded`:
+    see `tiny_row`."""
+    row = (sequence_length, dtype, padded)
     sources = [
         plan.PlanSource(
             name=name,
@@ -76,7 +94,7 @@ def make_tiny_mix(
         stages=(plan.PlanStage(until=None, weights=tuple(weights[name] for name in shards)),),
     )
     folder = root / "mixes" / "tiny"
-    storage.write(str(folder / plan.PLAN), plan.to_json(mix))
+    storage.write(str(folder / plan.PLAN), plan.to_json(plan.certified(mix)))
     storage.write(str(folder / mix.tokenizer.path), TINY_TOKENIZER)
     return folder
 
@@ -90,7 +108,7 @@ def tiny_shard(folder: Path, source: str, part: int = 0, shard: int = 0) -> Path
 
 
 def _parts(
-    root: Path, name: str, source: int, shards: Sequence[Sequence[int]], row: tuple[int, str], *, first: int
+    root: Path, name: str, source: int, shards: Sequence[Sequence[int]], row: tuple[int, str, bool], *, first: int
 ) -> tuple[plan.Part, ...]:
     """One part for each list of shards; their rows are numbered from `first` on."""
     parts = []
@@ -98,15 +116,16 @@ def _parts(
         spec = manifest.Spec(
             stage="tokenized", source=name, version=1, inputs={}, parameters={"part": index, "row": list(row)}
         )
-        _publish(root, spec, [_rows(source, first + sum(sizes[:k]), size, *row) for k, size in enumerate(sizes)])
+        made = [_rows(source, first + sum(sizes[:k]), size, *row) for k, size in enumerate(sizes)]
+        _publish(root, spec, made, [_ends(source, rows, row[2]) for rows in made])
         path = f"../../tokenized/{name}/{spec.fingerprint}"
         parts.append(plan.Part(path=path, fingerprint=spec.fingerprint, n_samples=sum(sizes)))
         first += sum(sizes)
     return tuple(parts)
 
 
-def _publish(root: Path, spec: manifest.Spec, shards: list[npt.NDArray[Any]]) -> None:
-    """A tokenized dataset of these rows, an array [n, sequence_length] a shard."""
+def _publish(root: Path, spec: manifest.Spec, shards: list[npt.NDArray[Any]], ends: list[list[list[int]]]) -> None:
+    """A tokenized dataset of these rows, an array [n, sequence_length] a shard, and the ends of each row's pieces."""
     columns = {"tokens": f"ndarray:{shards[0].dtype}:{shards[0].shape[1]}"}
     attempt = manifest.new_attempt()
     files, entries, numbers = [], [], [2 * place + 1 for place in range(len(shards))]
@@ -124,9 +143,30 @@ def _publish(root: Path, spec: manifest.Spec, shards: list[npt.NDArray[Any]]) ->
     table = checksums.shard_table(numbers, [len(rows) for rows in shards], shards[0][0].nbytes)
     put("tables", "shards.bin", checksums.table_bytes(table), len(numbers))
     put("tables", "granules.bin", hashes.astype("<u8").tobytes(), len(hashes))
+    joined = _joined_borders(ends, shards[0][0])
+    put("tables", borders.BORDERS, joined.borders, joined.n_pieces)
+    put("tables", borders.BORDER_GROUPS, joined.groups, 1)
     put("index", writer.INDEX, writer.index(entries), len(entries))
     manifest.publish(str(root), spec, attempt=attempt, files=files, counts={"samples": table.n_samples})
 
 
-def _rows(source: int, first: int, n_rows: int, sequence_length: int, dtype: str) -> npt.NDArray[Any]:
-    return np.array([tiny_row(source, first + j, sequence_length) for j in range(n_rows)], dtype)
+def _joined_borders(shards: list[list[list[int]]], row: npt.NDArray[Any]) -> borders.JoinedBorders:
+    """The border tables of shards, given as the ends of each row's pieces; `row` is any of their rows."""
+    encoded = [
+        borders.shard_borders(
+            np.repeat(np.arange(len(ends)), [len(own) for own in ends]),
+            np.array([end for own in ends for end in own]),
+            len(ends),
+            row.nbytes,
+        )
+        for ends in shards
+    ]
+    return borders.join_shards(encoded, [len(ends) for ends in shards], row.nbytes, len(row), "tiny")
+
+
+def _ends(source: int, rows: npt.NDArray[Any], padded: bool) -> list[list[int]]:
+    return [tiny_ends(source, int(row[0]), len(row), padded=padded) for row in rows]
+
+
+def _rows(source: int, first: int, n_rows: int, sequence_length: int, dtype: str, padded: bool) -> npt.NDArray[Any]:
+    return np.array([tiny_row(source, first + j, sequence_length, padded=padded) for j in range(n_rows)], dtype)

@@ -11,13 +11,16 @@ import pyarrow as pa
 from pipeline import manifest, storage
 from pipeline.alarms import check_balance
 from pipeline.manifest import Dataset, File, Spec
+from pipeline.mds.borders import BORDER_GROUPS, BORDERS, JoinedBorders
 from pipeline.tables.sink import Sink, read_batches
-from pipeline.tokenized import quality
+from pipeline.tokenized import quality, spread
 from pipeline.tokenized.packing import pack, permuted, row_order
 from pipeline.tokenized.shards import (
     OF_PARTITIONS,
+    OF_SHARDS,
     STAGE,
     Shape,
+    border_tables,
     documents_of,
     put_shard,
     put_tail,
@@ -28,7 +31,7 @@ from pipeline.tokenized.shards import (
 from pipeline.versions import made
 
 READERS = 32
-"""Files that are read at once: an object store takes some 50 ms for each, and a shard leaves four."""
+"""Files that are read at once: an object store takes some 50 ms for each, and a shard leaves five."""
 
 
 def commit(
@@ -51,10 +54,12 @@ def commit(
         left_over = _pack_tails(sink, shape, wanted, _urls(url, files, "tails"), n_partitions)
         put_usage(sink, measured, n_partitions)
     every = [*files, *sink.files]
-    joined = shard_files(_by_number(url, every, "entries"), _by_number(url, every, "granules"), shape.row_bytes)
-    for path, data in joined.items():
+    entries, granules, ends = (_by_number(url, every, table) for table in OF_SHARDS)
+    borders = border_tables(entries, ends, shape, f"tokenized {wanted.source}: borders")
+    joined = shard_files(entries, granules, shape.row_bytes)
+    for path, data in (joined | {BORDERS: borders.borders, BORDER_GROUPS: borders.groups}).items():
         sink.put(table_of(path), path, data, 1)
-    own = [file for file in sink.files if file.table not in ("entries", "granules")]
+    own = [file for file in sink.files if file.table not in OF_SHARDS]
     listed = {file.path: file for file in [*(file for file in files if file.table not in OF_PARTITIONS), *own]}
     _remove(url, {file.path for file in [*files, *sink.files]} - set(listed))
     totals = {
@@ -64,13 +69,22 @@ def commit(
         "samples": counts["samples"] + sink.counts["samples"],
         "padding_tokens": counts["padding_tokens"] + sink.counts["padding_tokens"],
         "left_over_tokens": left_over,
+        **{name: counts[name] for name in spread.SUMS},
     }
-    in_rows = totals["samples"] * shape.sequence_length - totals["padding_tokens"]
-    check_balance(f"tokenized {wanted.source}", "tokens", totals["tokens"], in_rows, {"left over": left_over})
+    pieces = sum(file.rows for file in every if file.table == "provenance")
+    _check(f"tokenized {wanted.source}", totals, shape.sequence_length, pieces, borders)
     report = {"engine": engine, quality.NOTE: quality.note(measured)}
     return manifest.publish(
         root, wanted, attempt=attempt, files=listed.values(), counts=totals, report=report, made=made()
     )
+
+
+def _check(dataset: str, totals: Mapping[str, int], sequence_length: int, pieces: int, borders: JoinedBorders) -> None:
+    """`StageError` unless tokens balance, and the borders tell of as many tokens and pieces as rows and provenance."""
+    in_rows = totals["samples"] * sequence_length - totals["padding_tokens"]
+    check_balance(dataset, "tokens", totals["tokens"], in_rows, {"left over": totals["left_over_tokens"]})
+    check_balance(f"{dataset} (borders)", "tokens", in_rows, borders.n_tokens, {})
+    check_balance(f"{dataset} (borders)", "pieces", pieces, borders.n_pieces, {})
 
 
 def _pack_tails(sink: Sink, shape: Shape, wanted: Spec, urls: Sequence[str], number: int) -> int:

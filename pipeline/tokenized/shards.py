@@ -1,4 +1,5 @@
-"""Rows → the files of a tokenized dataset: a shard, its index entry, its granules' checksums, its provenance."""
+"""Rows → the files of a tokenized dataset: a shard, its index entry, its granules' checksums, the borders of documents
+in its rows, its provenance."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.mds.borders import JoinedBorders, join_shards, shard_borders
 from pipeline.mds.checksums import ShardTable, granule_hashes, granule_samples, shard_name, table_bytes
 from pipeline.mds.writer import fixed_pieces, index, index_entry
 from pipeline.tables.sink import Sink
@@ -43,7 +45,10 @@ class Shape:
         return {"tokens": f"ndarray:{self.dtype}:{self.sequence_length}"}
 
 
-OF_PARTITIONS = ("entries", "granules", "tails", "usage")
+OF_SHARDS = ("entries", "granules", "borders")
+"""Tables of which each shard leaves a file, named by its number, and none stays at the end."""
+
+OF_PARTITIONS = (*OF_SHARDS, "tails", "usage")
 """Tables of which each partition leaves a file, which the end of the dataset joins into one."""
 
 
@@ -62,7 +67,7 @@ def write_shard(sink: Sink, shape: Shape, number: int, key: str, documents: "Doc
 
 
 def put_shard(sink: Sink, shape: Shape, number: int, packed: Packed, documents: "Documents") -> None:
-    """Write packed rows as shard `number`: the shard, its index entry, granule checksums and provenance."""
+    """Write packed rows as shard `number`: the shard, its index entry, granule checksums, borders and provenance."""
     rows = np.ascontiguousarray(packed.rows)
     data = fixed_pieces(shape.columns, {"tokens": rows})
     entry = index_entry(shape.columns, shard_name(number), data, len(rows), hashes=("xxh3_64",))
@@ -70,6 +75,9 @@ def put_shard(sink: Sink, shape: Shape, number: int, packed: Packed, documents: 
     sink.put("shards", shard_name(number), data, len(rows))
     sink.put("entries", f"entries/{number:05d}.json", json.dumps(entry).encode(), len(rows))
     sink.put("granules", f"granules/{number:05d}.bin", hashes.astype("<u8").tobytes(), len(hashes))
+    ends = packed.pieces.token_from + packed.pieces.length
+    borders = shard_borders(packed.pieces.row, ends, len(rows), shape.row_bytes)
+    sink.put("borders", f"borders/{number:05d}.bin", borders, len(rows))
     pieces = _provenance(packed.pieces, documents, number)
     sink.put_table("provenance", provenance_path(number), pieces, group_rows=GROUP_PIECES, dictionary=["shard"])
     sink.count("samples", len(rows))
@@ -124,6 +132,16 @@ def shard_files(entries: Mapping[int, bytes], granules: Mapping[int, bytes], row
         "shards.bin": table_bytes(table),
         "granules.bin": b"".join(granules[number] for number in numbers),
     }
+
+
+def border_tables(
+    entries: Mapping[int, bytes], borders: Mapping[int, bytes], shape: Shape, where: str
+) -> JoinedBorders:
+    """`borders.bin` and `border_groups.bin` of a dataset, from each shard's entry and borders by number. `ValueError`
+    that names `where` where the borders of a shard are damaged."""
+    numbers = sorted(entries)
+    samples = [json.loads(entries[number])["samples"] for number in numbers]
+    return join_shards([borders[number] for number in numbers], samples, shape.row_bytes, shape.sequence_length, where)
 
 
 def table_of(path: str) -> str:

@@ -18,7 +18,7 @@ from pipeline.alarms import StageError
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
 from pipeline.tables.sink import Sink, read_batches
-from pipeline.tokenized import quality
+from pipeline.tokenized import quality, spread
 from pipeline.tokenized.commit import commit
 from pipeline.tokenized.encoder import opened
 from pipeline.tokenized.engines.choice import Choice
@@ -27,7 +27,7 @@ from pipeline.tokenized.shards import STAGE, Shape, documents_of, put_usage, wri
 from pipeline.tokenized.tokenizer import TokenizerInfo, train
 from pipeline.versions import made
 
-VERSION = 2
+VERSION = 3
 TOKENIZER_VERSION = 1
 HOLDOUT_KEY = "holdout"
 SAMPLE_KEY = "tokenizer"
@@ -327,6 +327,8 @@ def _write_partition(
         "difference": differences[0].as_py() if len(differences) else None,
     }
     sink.count("bytes", measured.bytes)
+    for name, amount in spread.sums(rows.column("n_bytes").to_numpy(), documents.lengths).items():
+        sink.count(name, amount)
     put_usage(sink, measured, number)
     write_shard(sink, params.shape, number, key, documents)
 
