@@ -61,8 +61,9 @@ class Prepared:
         used = {part.manifest.report["engine"]["name"] for part in parts}
         if used != {self._choice.name}:
             raise RuntimeError(f"{self._choice.name} was to encode, but {', '.join(sorted(used))} did")
-        if len(parts) != found[0].n_ranges[tokenized_made.SOURCE]:
-            raise RuntimeError(f"{len(parts)} of {found[0].n_ranges[tokenized_made.SOURCE]} ranges were made")
+        n_ranges = found[0].extents[tokenized_made.SOURCE].n_ranges
+        if len(parts) != n_ranges:
+            raise RuntimeError(f"{len(parts)} of {n_ranges} ranges were made")
         return StageCost(whole=whole, usage=usage, samples=sum(part.manifest.counts["samples"] for part in parts))
 
 

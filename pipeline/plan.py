@@ -6,17 +6,18 @@ plan's folder, so a copied root is the same root.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from pipeline import storage
 from pipeline.manifest import digest
-from pipeline.order import Order, OrderStage
+from pipeline.order import Order, OrderStage, block_hash
 
 PLAN = "mix.json"
 FORMAT = "shardmill-plan"
-VERSION = 1
+VERSION = 2
+CERTIFIED_BLOCKS = 4  # whose hashes a plan holds: about 0.1 s each to make, and one of them to check
 
 MAX_BLOCK_SAMPLES = 2**18
 MAX_BLOCK_BYTES = 2**30
@@ -76,8 +77,8 @@ class Plan:
     """A mix, ready to be served.
 
     `budget_samples` is what a run is served (budget_tokens div sequence_length); the order of positions does not
-    depend on it. `block_samples` and `chunk_samples` are the order's constants, frozen here. `accounting` is for
-    people.
+    depend on it. `block_samples` and `chunk_samples` are the order's constants, frozen here. `block_hashes` are those
+    of the order's first blocks, as the machine had them that made the plan. `accounting` is for people.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Plan:
     tokenizer: PlanTokenizer
     sources: tuple[PlanSource, ...]
     stages: tuple[PlanStage, ...]
+    block_hashes: tuple[str, ...] = ()
     accounting: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -102,9 +104,14 @@ class Plan:
         return self.sequence_length * {"uint16": 2, "uint32": 4}[self.dtype]
 
     @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """What the order's certificate says of each source's data: the digest of its parts."""
+        return tuple(digest([[part.fingerprint, part.n_samples] for part in source.parts]) for source in self.sources)
+
+    @property
     def identity(self) -> str:
         """What must not change under a running job: all that the order and the samples' bytes depend on, the samples'
-        counts included, the budget, paths and accounting left out. 32 hexadecimal digits."""
+        counts included, the budget, paths, hashes and accounting left out. 32 hexadecimal digits."""
         return digest(
             {
                 "seed": self.seed,
@@ -145,6 +152,25 @@ def order_of(plan: Plan) -> Order:
     )
 
 
+def certified(plan: Plan) -> Plan:
+    """The plan with the hashes of its first blocks, computed here."""
+    order = order_of(plan)
+    hashes = tuple(block_hash(order, number, plan.fingerprints) for number in range(CERTIFIED_BLOCKS))
+    return replace(plan, block_hashes=hashes)
+
+
+def check_block(plan: Plan, number: int) -> None:
+    """`ValueError` with both values if this machine's order gives block `number` another hash than the plan holds."""
+    computed = block_hash(order_of(plan), number, plan.fingerprints)
+    if computed != plan.block_hashes[number]:
+        raise ValueError(
+            f"the mix {plan.name} is not the one that was made: its plan says that block {number} of the order has the "
+            f"hash {plan.block_hashes[number]}, here it is {computed}. Training would be served other samples. Either "
+            "mix.json was changed by hand, or this machine's code or numpy computes another order: compare with "
+            "`shardmill verify-order`, and make the mix again with this version to train on what it gives"
+        )
+
+
 def to_json(plan: Plan) -> bytes:
     """The text of `mix.json`: equal plans give equal bytes."""
     fields = {"format": FORMAT, "version": VERSION, "identity": plan.identity} | asdict(plan)
@@ -167,8 +193,11 @@ def from_json(text: bytes, where: str) -> Plan:
             stages=tuple(
                 PlanStage(until=stage["until"], weights=tuple(stage["weights"])) for stage in fields.pop("stages")
             ),
+            block_hashes=tuple(fields.pop("block_hashes")),
             **fields,
         )
+        if len(plan.block_hashes) != CERTIFIED_BLOCKS:
+            raise ValueError(f"it has {len(plan.block_hashes)} block_hashes, not {CERTIFIED_BLOCKS}")
         computed = plan.identity
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{where} is not a plan of this project: {error}") from error

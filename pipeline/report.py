@@ -81,16 +81,16 @@ def tokens_a_byte(finished: Finished, name: str) -> float:
 
 
 def weights(accounts: Mapping[str, Any]) -> Table:
-    """Asked and achieved weights, tokens and passes of each source."""
+    """Asked and achieved weights, tokens and passes of each source; ~ is estimated, ± one standard error."""
     table = Table(title=f"{accounts['tokens_served']:,} tokens served in {accounts['budget_samples']:,} samples")
     table.title_justify = "left"
     for name in ("source", "tokens available", "weight asked", "weight achieved", "tokens served", "passes"):
         table.add_column(name, justify="left" if name == "source" else "right")
     for name, account in accounts["sources"].items():
-        about = "" if account["available_is_exact"] else "~"
+        about, error = "" if account["available_is_exact"] else "~", account["available_error"]
         table.add_row(
             name,
-            f"{about}{account['tokens_available']:,}",
+            f"{about}{account['tokens_available']:,}{f' ± {error:,}' if error else ''}",
             f"{account['weight_asked']:.5f}",
             f"{account['weight_achieved']:.5f}",
             f"{account['tokens_served']:,}",
@@ -117,7 +117,7 @@ def _tokenized_row(finished: Finished, name: str) -> tuple[str, ...]:
         for unit in ("documents", "tokens", "samples", "padding_tokens", "left_over_tokens")
     }
     length = finished.plan.sequence_length
-    notes = [f"{total['samples']:,} samples", f"{len(parts)} of {finished.tokenized.n_ranges[name]} ranges"]
+    notes = [f"{total['samples']:,} samples", f"{len(parts)} of {finished.tokenized.extents[name].n_ranges} ranges"]
     if name in finished.tokenized.validation:
         held = finished.tokenized.validation[name].manifest.counts
         notes.append(f"{held['documents']:,} documents held out")

@@ -118,7 +118,7 @@ def test_a_source_without_files_is_found_before_spark_starts(
 ) -> None:
     arguments = ["--mix", raw_source(tmp_path, str(tmp_path / "raw")), "--root", str(tmp_path)]
     assert job.run("mix", arguments) == 1
-    message = f"error: sources.code.files: no file below {tmp_path / 'raw'} matches '*.jsonl' (0 files are there)"
+    message = f"error: sources.code.root = {tmp_path / 'raw'}: there is no file; put the source's files there, or write"
     assert capsys.readouterr().err.startswith(message)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import plan, storage
-from pipeline.order import ORDER_VERSION, OrderStage
+from pipeline.order import ORDER_VERSION, OrderStage, block_hash
 from pipeline.plan import Part, Plan, PlanSource, PlanStage, PlanTokenizer
 from tests.tiny_mix import make_tiny_mix
 
@@ -44,11 +44,12 @@ PLAN = Plan(
     stages=(PlanStage(until=50, weights=("2/5", "3/5")), PlanStage(until=None, weights=("1", "0"))),
     accounting={"tokens_served": 1000},
 )
+CERTIFIED = plan.certified(PLAN)
 
 
 def test_json_and_back() -> None:
-    text = plan.to_json(PLAN)
-    assert plan.from_json(text, "here") == PLAN
+    text = plan.to_json(CERTIFIED)
+    assert plan.from_json(text, "here") == CERTIFIED
     assert plan.to_json(plan.from_json(text, "here")) == text
     assert text.endswith(b"\n")
 
@@ -71,7 +72,7 @@ def test_the_order_of_a_plan() -> None:
 
 
 def test_an_identity_keeps_its_digits() -> None:
-    assert PLAN.identity == "72ab85973e354393dcf7caefa0e85bd4"
+    assert PLAN.identity == "a063450bd9f7ad958eda7ce3d5750f65"
 
 
 @pytest.mark.parametrize(
@@ -107,16 +108,16 @@ def test_what_changes_a_sample_changes_the_identity(changes: dict[str, object]) 
 
 
 def test_a_plan_changed_by_hand_is_refused() -> None:
-    fields = json.loads(plan.to_json(PLAN))
+    fields = json.loads(plan.to_json(CERTIFIED))
     fields["seed"] = 18
     with pytest.raises(ValueError, match=f"here was changed after it was made: it says identity {PLAN.identity}"):
         plan.from_json(json.dumps(fields).encode(), "here")
 
 
 def test_another_version_is_refused() -> None:
-    fields = json.loads(plan.to_json(PLAN))
+    fields = json.loads(plan.to_json(CERTIFIED))
     fields["version"] = 99
-    with pytest.raises(ValueError, match="its version is 99, this code reads version 1; make the mix again"):
+    with pytest.raises(ValueError, match="its version is 99, this code reads version 2; make the mix again"):
         plan.from_json(json.dumps(fields).encode(), "here")
 
 
@@ -126,12 +127,41 @@ def test_what_is_no_plan_is_refused(text: bytes) -> None:
         plan.from_json(text, "here")
 
 
-@pytest.mark.parametrize("field", ["seed", "sources", "tokenizer", "stages", "dtype"])
+@pytest.mark.parametrize("field", ["seed", "sources", "tokenizer", "stages", "dtype", "block_hashes"])
 def test_a_plan_without_a_field_is_refused(field: str) -> None:
-    fields = json.loads(plan.to_json(PLAN))
+    fields = json.loads(plan.to_json(CERTIFIED))
     del fields[field]
     with pytest.raises(ValueError, match="here is not a plan of this project: "):
         plan.from_json(json.dumps(fields).encode(), "here")
+
+
+def test_the_first_blocks_are_certified() -> None:
+    order = plan.order_of(PLAN)
+    assert CERTIFIED.block_hashes == tuple(block_hash(order, number, PLAN.fingerprints) for number in range(4))
+    assert len(set(CERTIFIED.block_hashes)) == 4
+    assert CERTIFIED.identity == PLAN.identity
+    for number in range(4):
+        plan.check_block(CERTIFIED, number)
+
+
+def test_a_plan_without_its_certificate_is_refused() -> None:
+    with pytest.raises(ValueError, match="here is not a plan of this project: it has 0 block_hashes, not 4"):
+        plan.from_json(plan.to_json(PLAN), "here")
+
+
+def test_fingerprints_tell_the_parts_of_a_source() -> None:
+    code, docs = PLAN.fingerprints
+    one_less = dataclasses.replace(PLAN.sources[1], parts=PLAN.sources[1].parts[:1])
+    assert dataclasses.replace(PLAN, sources=(PLAN.sources[0], one_less)).fingerprints[0] == code
+    assert dataclasses.replace(PLAN, sources=(PLAN.sources[0], one_less)).fingerprints[1] != docs
+
+
+def test_a_plan_whose_order_is_another_here_is_refused() -> None:
+    first, second, *rest = CERTIFIED.block_hashes
+    other = dataclasses.replace(PLAN, block_hashes=(first, "0" * 32, *rest))
+    plan.check_block(other, 0)
+    with pytest.raises(ValueError, match=f"block 1 of the order has the hash 0{{32}}, here it is {second}"):
+        plan.check_block(other, 1)
 
 
 def test_load_names_the_plan_that_is_missing(tmp_path: Path) -> None:

@@ -43,11 +43,16 @@ class DocumentsParams:
 
 def raw_files(place: str, root: str, globs: Sequence[str], options: storage.Options) -> list[FileInfo]:
     """The files below the root that match a glob, sorted by path; `StageError` naming `place` in the recipe if the root
-    cannot be listed or a glob matches nothing."""
+    cannot be listed or holds no file, or a glob matches nothing."""
     try:
         listed = storage.list_files(root, options)
     except Exception as error:  # fsspec's back ends raise anything
         raise StageError(f"{place}.root = {root}: it cannot be listed: {error}") from error
+    if not listed:
+        raise StageError(
+            f"{place}.root = {root}: there is no file; put the source's files there, or write the folder or URL where "
+            "they lie"
+        )
     found: dict[str, FileInfo] = {}
     for pattern in globs:
         matcher = re.compile(glob_translate(pattern))

@@ -23,7 +23,9 @@ def make(runner: Runner, mix: Mix, tokenized: Tokenized) -> tuple[str, Plan]:
         canary_text=tokenizers.CANARY,
         canary_ids=info.canary_ids,
     )
-    made = mixed.build(mix, tokenizer, info.dtype, tokenized.measured, tokenized.validation, tokenized.n_ranges)
+    made = plan.certified(
+        mixed.build(mix, tokenizer, info.dtype, tokenized.measured, tokenized.validation, tokenized.extents)
+    )
     runner.write_once(storage.join(url, tokenizer.path), info.json_text.encode())
     runner.write_once(storage.join(url, plan.PLAN), plan.to_json(made))
     return url, made

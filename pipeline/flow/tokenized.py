@@ -7,7 +7,10 @@ from pipeline import manifest, recipe_files, storage
 from pipeline.alarms import StageError
 from pipeline.flow.runner import Runner
 from pipeline.manifest import Dataset
+from pipeline.mixed import expected_table
 from pipeline.mixed import ranges as needs
+from pipeline.mixed.expected import expect
+from pipeline.mixed.ranges import Extent, Extents
 from pipeline.recipe import Mix
 from pipeline.recipe_files import RecipeFiles
 from pipeline.tokenized import spark as stage
@@ -20,29 +23,30 @@ from pipeline.tokenized.tokenizer import TokenizerInfo
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenized:
-    """What the stage leaves: the tokenizer, each source's ranges from the first on, the validation sets, and how many
-    ranges each source has in all."""
+    """What the stage leaves: the tokenizer, each source's ranges from the first on, the validation sets, and how much
+    there is of each source in all."""
 
     info: TokenizerInfo
     measured: Mapping[str, Sequence[Dataset]]
     validation: Mapping[str, Dataset]
-    n_ranges: Mapping[str, int]
+    extents: Extents
 
 
 def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dataset]) -> Tokenized:
-    """A first range of each source, from which it is estimated how many the budget needs; then these, until measured
-    counts say that they are enough."""
+    """A first range of each source, from which it is estimated how many the budget needs, and told; then these, until
+    measured counts say that they are enough."""
     info = named.tokenizer or _trained(runner, mix, list(deduped.values()))
     params = _params(mix, info)
-    n_ranges = {name: ranges_of(data.manifest.counts["kept_bytes"]).n_ranges for name, data in deduped.items()}
     first = [Part(deduped=dataset, number=0) for dataset in deduped.values()]
     held = [Part(deduped=dataset, number=None) for dataset in deduped.values()] if mix.holdout else []
     built, engine = _parts(runner, [*first, *held], params, None)
     check_engines(built.values(), engine)
+    validation = {part.source: built[part.source, None] for part in held}
+    extents = {name: _extent(data, validation.get(name)) for name, data in deduped.items()}
     measured = {part.source: [built[part.source, 0]] for part in first}
     while True:
-        need = needs.needed(mix, measured, n_ranges)
-        wanted = {name: needs.wanted_ranges(need[name], parts, n_ranges[name]) for name, parts in measured.items()}
+        need = needs.needed(mix, measured, extents)
+        wanted = {name: needs.wanted_ranges(need[name], parts, extents[name]) for name, parts in measured.items()}
         more = [
             Part(deduped=deduped[name], number=number)
             for name, parts in measured.items()
@@ -50,12 +54,22 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dat
         ]
         if not more:
             break
+        if all(len(parts) == 1 for parts in measured.values()):
+            expected = expect(mix, measured, extents)
+            if any(runner.find(stage.spec(part, params)) is None for part in more):
+                runner.console.print(expected_table.table(expected))
         found, engine = _parts(runner, more, params, engine)
         built |= found
         check_engines(built.values(), engine)
         measured = {name: [built[name, number] for number in range(wanted[name])] for name in measured}
-    validation = {part.source: built[part.source, None] for part in held}
-    return Tokenized(info=info, measured=measured, validation=validation, n_ranges=n_ranges)
+    return Tokenized(info=info, measured=measured, validation=validation, extents=extents)
+
+
+def _extent(deduped: Dataset, validation: Dataset | None) -> Extent:
+    """What is left of a source without its validation set."""
+    held_bytes = validation.manifest.counts["bytes"] if validation else 0
+    n_bytes = deduped.manifest.counts["kept_bytes"]
+    return Extent(n_ranges=ranges_of(n_bytes).n_ranges, n_bytes=n_bytes - held_bytes)
 
 
 def _trained(runner: Runner, mix: Mix, deduped: Sequence[Dataset]) -> TokenizerInfo:

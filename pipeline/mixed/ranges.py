@@ -1,6 +1,7 @@
 """How many of a source's ranges a mix needs: from the recipe and measured counts alone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from pipeline import budget
@@ -8,6 +9,17 @@ from pipeline.manifest import Dataset
 from pipeline.recipe import Mix
 
 Measured = Mapping[str, Sequence[Dataset]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """All of a source's training documents: cut into `n_ranges`, `n_bytes` of text."""
+
+    n_ranges: int
+    n_bytes: int
+
+
+Extents = Mapping[str, Extent]
 
 SPARE_SAMPLES = 8  # the order's rounding: a source's count in a prefix deviates by less than 6
 SPARE_SHARE = Fraction(1, 100)  # of an estimate, so that one more round of tokenizing is seldom needed
@@ -28,31 +40,32 @@ def fill(parts: Sequence[Dataset], sequence_length: int) -> Fraction:
     return Fraction(rows - padding, rows) if rows else Fraction(1)
 
 
-def needed(mix: Mix, measured: Measured, n_ranges: Mapping[str, int]) -> dict[str, int]:
+def needed(mix: Mix, measured: Measured, extents: Extents) -> dict[str, int]:
     """Samples of each source that the budget serves, the order's rounding included."""
-    run = budget.spans(budget_samples(mix), untils(mix), weights(mix, measured, n_ranges))
+    run = budget.spans(budget_samples(mix), untils(mix), weights(mix, measured, limits(mix, measured, extents)))
     return {name: int(samples) + SPARE_SAMPLES for name, samples in budget.samples_needed(run).items()}
 
 
-def weights(mix: Mix, measured: Measured, n_ranges: Mapping[str, int]) -> list[budget.Shares]:
-    """Shares of samples for each stage. With `redistribute`, sources that would be served more than their max_passes
-    give the excess to the others: measured, or for a max_passes below 1 estimated from the ranges that are."""
-    fill_of = fills(measured, mix)
+def limits(mix: Mix, measured: Measured, extents: Extents) -> dict[str, Fraction]:
+    """Tokens that max_passes lets a source serve, of the sources of which these can be told: measured as a whole, or
+    for a max_passes below 1 estimated from the ranges that are."""
+    return {
+        name: Fraction(str(mix.sources[name].max_passes)) * whole(parts, extents[name]) * mix.sequence_length * full
+        for (name, parts), full in zip(measured.items(), fills(measured, mix).values(), strict=True)
+        if len(parts) == extents[name].n_ranges or mix.sources[name].max_passes < 1
+    }
+
+
+def weights(mix: Mix, measured: Measured, limits: Mapping[str, Fraction]) -> list[budget.Shares]:
+    """Shares of samples for each stage. With `redistribute`, sources that would be served more tokens than their limit
+    give the excess to the others."""
     base = {name: source.weight for name, source in mix.sources.items()}
     if mix.redistribute:
-        limits = {
-            name: Fraction(str(mix.sources[name].max_passes))
-            * Fraction(samples(parts) * n_ranges[name], len(parts))
-            * mix.sequence_length
-            * fill_of[name]
-            for name, parts in measured.items()
-            if len(parts) == n_ranges[name] or mix.sources[name].max_passes < 1
-        }
         # Limits are tokens that are not padding, so the budget should be too: its rows times the mix's mean fill would
         # be circular; rows are counted as full here, which keeps every source at or below its limit.
         base = budget.redistribute(base, budget_samples(mix) * mix.sequence_length, limits)
     stages = [stage.weights or base for stage in mix.stages] or [base]
-    return [budget.sample_weights(stage, fill_of) for stage in stages]
+    return [budget.sample_weights(stage, fills(measured, mix)) for stage in stages]
 
 
 def untils(mix: Mix) -> list[int | None]:
@@ -71,14 +84,24 @@ def samples(parts: Sequence[Dataset]) -> int:
     return sum(part.manifest.counts["samples"] for part in parts)
 
 
-def wanted_ranges(need: int, parts: Sequence[Dataset], n_ranges: int) -> int:
-    """How many ranges to have measured, estimated from those that are; at most `n_ranges`."""
-    if samples(parts) >= need:
+def whole(parts: Sequence[Dataset], extent: Extent) -> Fraction:
+    """Samples of all of a source's ranges: counted, or as many a byte of text as the ranges have that were measured
+    (a ratio estimator: Cochran, "Sampling Techniques", 3rd edition 1977, section 6.2; ranges are random samples)."""
+    if len(parts) == extent.n_ranges:
+        return Fraction(samples(parts))
+    n_bytes = sum(part.manifest.counts["bytes"] for part in parts)
+    return Fraction(samples(parts) * extent.n_bytes, n_bytes) if n_bytes else Fraction(0)
+
+
+def wanted_ranges(need: int, parts: Sequence[Dataset], extent: Extent) -> int:
+    """How many ranges to have measured, estimated from those that are; at most all."""
+    missing = need - samples(parts)
+    if missing <= 0 or len(parts) == extent.n_ranges:
         return len(parts)
-    mean = Fraction(samples(parts), len(parts))
-    if mean == 0:
-        return n_ranges
-    return min(n_ranges, max(len(parts) + 1, -int(-(need * (1 + SPARE_SHARE)) // mean)))
+    mean = (whole(parts, extent) - samples(parts)) / (extent.n_ranges - len(parts))
+    if mean <= 0:
+        return extent.n_ranges
+    return min(extent.n_ranges, len(parts) - int(-missing * (1 + SPARE_SHARE) // mean))
 
 
 def taken(need: int, parts: Sequence[Dataset]) -> Sequence[Dataset]:
