@@ -44,6 +44,13 @@ def position(text: str) -> int:
     return int(text)
 
 
+def size(text: str) -> int:
+    """A number from 1, of at most 8 digits."""
+    if not (text.isdecimal() and len(text) < 9 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number from 1, of at most 8 digits")
+    return int(text)
+
+
 def sizes(text: str) -> tuple[int, ...]:
     """Numbers from 1, with commas between: `1,8,96`."""
     parts = text.split(",")

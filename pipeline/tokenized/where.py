@@ -76,11 +76,11 @@ class Where:
 
     def __init__(self, target: str) -> None:
         """`target`: the folder of a mix (`ROOT/mixes/demo`) or of a dataset. `ValueError` where neither is there."""
-        self._target = str(storage.local_path(target).absolute()) if storage.is_local(target) else target
+        self.target = str(storage.local_path(target).absolute()) if storage.is_local(target) else target
         self._tables: dict[str, ShardTable] = {}
         self._datasets: dict[str, Dataset] = {}
         self._tokenizer: Tokenizer | None = None
-        self._plan = plan.load(self._target) if storage.exists(storage.join(self._target, plan.PLAN)) else None
+        self.plan = plan.load(self.target) if storage.exists(storage.join(self.target, plan.PLAN)) else None
         self.sources = {source.name: source for source in self._sources()}
 
     def by_sample(self, source: str, sample: int, split: Split = "train") -> list[Piece]:
@@ -89,7 +89,7 @@ class Where:
         n_samples = sum(part.n_samples for part in parts)
         if not 0 <= sample < n_samples:
             raise NotThereError(
-                f"{self._target}: source {source} ({split}) has {n_samples:,} samples, numbered from 0; there is no "
+                f"{self.target}: source {source} ({split}) has {n_samples:,} samples, numbered from 0; there is no "
                 f"{sample:,}"
             )
         part = next(part for part in parts if sample < part.first_sample + part.n_samples)
@@ -109,9 +109,7 @@ class Where:
             for split, part in self._candidates(one, doc_id):
                 if found := self._in_part(one.name, split, part, doc_id):
                     return sorted(found, key=lambda piece: piece.doc_token_from)
-        raise NotThereError(
-            f"{self._target}: no sample holds the document {doc_id.hex()}: {self._why(sources, doc_id)}"
-        )
+        raise NotThereError(f"{self.target}: no sample holds the document {doc_id.hex()}: {self._why(sources, doc_id)}")
 
     def tokens(self, piece: Piece) -> npt.NDArray[np.unsignedinteger[Any]]:
         """The ids of a piece, read from its shard and verified against the granule's checksum."""
@@ -144,11 +142,11 @@ class Where:
         return found
 
     def _sources(self) -> Iterable[Source]:
-        if self._plan is None:
-            dataset = self._dataset(self._target)
+        if self.plan is None:
+            dataset = self._dataset(self.target)
             if dataset.manifest.stage != "tokenized":
                 raise ValueError(
-                    f"{self._target} is a dataset of stage {dataset.manifest.stage}; give the folder of a mix or of a "
+                    f"{self.target} is a dataset of stage {dataset.manifest.stage}; give the folder of a mix or of a "
                     "tokenized dataset"
                 )
             part = Part(url=dataset.url, first_sample=0, n_samples=dataset.manifest.counts["samples"])
@@ -156,20 +154,20 @@ class Where:
             name = dataset.manifest.source
             yield Source(name=name, train=() if held else (part,), validation=(part,) if held else ())
             return
-        for source in self._plan.sources:
+        for source in self.plan.sources:
             train, validation = self._parts(source.parts), self._parts(source.validation)
             yield Source(name=source.name, train=train, validation=validation)
 
     def _parts(self, parts: Sequence[plan.Part]) -> tuple[Part, ...]:
         firsts = np.cumsum([0, *(part.n_samples for part in parts)]).tolist()
         return tuple(
-            Part(url=plan.resolve(self._target, part.path), first_sample=first, n_samples=part.n_samples)
+            Part(url=plan.resolve(self.target, part.path), first_sample=first, n_samples=part.n_samples)
             for part, first in zip(parts, firsts, strict=False)
         )
 
     def _source(self, name: str) -> Source:
         if name not in self.sources:
-            raise NotThereError(f"{self._target} has no source {name!r}; it has {', '.join(self.sources)}")
+            raise NotThereError(f"{self.target} has no source {name!r}; it has {', '.join(self.sources)}")
         return self.sources[name]
 
     def _dataset(self, url: str) -> Dataset:
@@ -254,8 +252,8 @@ class Where:
         """The JSON of the tokenizer that made the shards: the plan's, or, of a dataset alone, that of a mix below the
         same root."""
         wanted = self._dataset(piece.dataset).manifest.inputs["tokenizer"]
-        if self._plan is not None:
-            urls = [plan.resolve(self._target, self._plan.tokenizer.path)]
+        if self.plan is not None:
+            urls = [plan.resolve(self.target, self.plan.tokenizer.path)]
         else:
             mixes = storage.join(piece.dataset.rsplit("/", 3)[0], "mixes")
             names = storage.list_folders(mixes)

@@ -118,7 +118,7 @@ def mix_of(root: Path, sources: dict[str, tuple[list[Dataset], list[Dataset]]], 
         stages=(PlanStage(until=None, weights=("1/2",) * len(sources)),),
     )  # fmt: skip
     storage.write(storage.join(url, made.tokenizer.path), tokenizer_json().encode())
-    storage.write(storage.join(url, plan.PLAN), plan.to_json(made))
+    storage.write(storage.join(url, plan.PLAN), plan.to_json(plan.certified(made)))
     return url
 
 
