@@ -30,9 +30,13 @@ def samples(order: Order, first: int, last: int) -> Rows:
 
 
 def batch_rows(order: Order, first: int, size: int) -> Rows:
-    """The global batch of the positions [first, first + size): its rows sorted by (block, lane)."""
+    """The global batch of the positions [first, first + size): its rows sorted by (lane, block), so that also where a
+    batch lies in two blocks, equal parts of it are equal parts of the lanes."""
     pieces = _pieces(order, first, first + size)
-    return _joined([_rows(held, low, high, np.argsort(held.lane[low:high])) for held, low, high in pieces])
+    rows = _joined([_rows(held, low, high) for held, low, high in pieces])
+    lane = np.concatenate([np.empty(0, dtype=np.int32), *(held.lane[low:high] for held, low, high in pieces)])
+    by = np.argsort(lane, kind="stable")
+    return Rows(position=rows.position[by], source=rows.source[by], sample=rows.sample[by])
 
 
 def rank_rows(order: Order, first: int, size: int, rank: int, world_size: int) -> Rows:
@@ -65,9 +69,9 @@ def _pieces(order: Order, first: int, last: int) -> list[tuple[Block, int, int]]
     return pieces
 
 
-def _rows(held: Block, low: int, high: int, by: Ints | None = None) -> Rows:
-    places = np.arange(low, high, dtype=np.int64) if by is None else by + low
-    return Rows(position=places + held.first, source=held.source[places], sample=held.sample[places])
+def _rows(held: Block, low: int, high: int) -> Rows:
+    position = np.arange(held.first + low, held.first + high, dtype=np.int64)
+    return Rows(position=position, source=held.source[low:high], sample=held.sample[low:high])
 
 
 def _joined(parts: list[Rows]) -> Rows:

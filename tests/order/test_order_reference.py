@@ -195,7 +195,7 @@ def test_the_order_is_the_slow_one(order: Order) -> None:
 
 @pytest.mark.parametrize("order", CASES.values(), ids=CASES.keys())
 def test_batches_are_the_slow_ones(order: Order) -> None:
-    numbered = [(number, lane, row) for number, rows in enumerate(_reference(order, 4)) for lane, row in rows]
+    numbered = [(lane, number, row) for number, rows in enumerate(_reference(order, 4)) for lane, row in rows]
     size = 7
     for first in range(0, len(numbered) - size, size):
         rows = batch_rows(order, first, size)

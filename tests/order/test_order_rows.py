@@ -132,12 +132,12 @@ def test_the_batch_is_the_same_for_every_world_size(first: int, size: int) -> No
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_rows_of_a_batch_are_sorted_by_block_and_lane() -> None:
+def test_rows_of_a_batch_are_sorted_by_lane_and_block() -> None:
     rows = batch_rows(STAGED, 50, 400)  # blocks end at 64, 100, 164, 228, 292, 333, 397, …
     keys = []
     for position in rows.position.tolist():
         number = block_at(STAGED, position)
-        keys.append((number, int(block(STAGED, number).lane[position - block_range(STAGED, number)[0]])))
+        keys.append((int(block(STAGED, number).lane[position - block_range(STAGED, number)[0]]), number))
     assert keys == sorted(keys)
     assert len(set(keys)) == 400
 
@@ -201,9 +201,9 @@ def test_what_does_not_exist_is_refused(arguments: tuple[int, int, int, int], me
 
 def test_the_order_is_frozen() -> None:
     rows = batch_rows(STAGED, 60, 8)
-    assert rows.position.tolist() == [61, 62, 63, 60, 66, 65, 67, 64]
-    assert rows.source.tolist() == [4, 5, 3, 5, 1, 5, 5, 4]
-    assert rows.sample.tolist() == [49, 937161, 43, 526858, 0, 890333, 874076, 5]
+    assert rows.position.tolist() == [61, 66, 65, 62, 63, 67, 64, 60]
+    assert rows.source.tolist() == [4, 1, 5, 5, 3, 5, 4, 5]
+    assert rows.sample.tolist() == [49, 0, 890333, 937161, 43, 874076, 5, 526858]
     far = samples(STAGED, 10**12, 10**12 + 4)
     assert (far.source.tolist(), far.sample.tolist()) == ([4, 5, 4, 2], [54, 174531, 0, 50])
 
