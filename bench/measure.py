@@ -85,14 +85,16 @@ def below(work: Callable[[], object], amount: float = 1) -> Cost:
 
 
 def fresh(program: str) -> Cost:
-    """The cost of a new interpreter that runs these lines, from its start to its end, in the repository's folder."""
-    before = os.times()
-    cost = timed(
-        lambda: subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=REPOSITORY, check=True),
-    )
-    after = os.times()
+    """The cost of a new interpreter that runs these lines, from its start to its end, in the repository's folder;
+    `peak_bytes` is all that it held at most, the interpreter and its libraries included."""
+    peak = 'print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))'
+    command = [sys.executable, "-W", "ignore", "-c", f"{program}\n{peak}"]
+    before, start = os.times(), time.perf_counter()
+    ended = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
+    after, seconds = os.times(), time.perf_counter() - start
     children = after.children_user + after.children_system - before.children_user - before.children_system
-    return Cost(amount=1, wall_seconds=cost.wall_seconds, cpu_seconds=children)
+    peak_bytes = int(ended.stdout.split()[-1]) * 1024
+    return Cost(amount=1, wall_seconds=seconds, cpu_seconds=children, peak_bytes=peak_bytes)
 
 
 def interleaved(cases: Mapping[str, Case], rounds: int) -> dict[str, Cost]:

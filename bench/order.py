@@ -1,30 +1,29 @@
 """The order against mosaicml-streaming's py1e: what it takes to know the first global batch, at the start of a run and
-when it resumes in the middle. Each measurement has a forked process of its own; imports are not counted.
+when it resumes in the middle. Each measurement has a forked process of its own; imports are not counted. Then ours
+again in new interpreters, whose start and numpy are, and what a position costs in the long run.
 
-Ours is ten sources, whatever there is besides the plan's numbers included. The peer is what its StreamingDataset does
-at both moments in each node's first process: partitions for 8 ranks, the shuffle of the epoch, and the one looked up in
-the other (`streaming/base/batching/random.py`, without its streams' resampling). It grows with the samples, so its
-largest run is measured once, and it is left out where it would take more than a minute.
+Ours is ten sources (`ten_sources`), whatever there is besides the plan's numbers included. The peer is what its
+StreamingDataset does at both moments in each node's first process: partitions for 8 ranks, the shuffle of the epoch,
+and the one looked up in the other (`streaming/base/batching/random.py`, without its streams' resampling). It grows with
+the samples, so its largest run is measured once, and it is left out where it would take more than a minute.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 
 import numpy as np
 
-from bench.measure import Case, Cost, apart, interleaved
+from bench.measure import Case, Cost, apart, fresh, interleaved
 from bench.table import figure, show
-from pipeline import plan
-from pipeline.order import Order, OrderStage, batch_rows
+from bench.ten_sources import ROW_BYTES, ten_sources
+from pipeline.order import batch_rows, rank_rows
 from tests.real_streaming import import_streaming
 
-ROW_BYTES = 4096  # 2,048 tokens of uint16
 SHARD_SAMPLES = 2**26 // ROW_BYTES  # MDSWriter's default limit of 64 MiB
 RANKS = 8
 RANK_BATCH = 32
-PERCENT = (40, 20, 12, 8, 6, 5, 4, 3, Fraction(3, 2), Fraction(1, 2))
+STEADY_POSITIONS = 2**20  # four blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +45,7 @@ def main(sizes: Sizes = FULL) -> None:
     costs = interleaved(_cases(sizes.peer, (ours, py1e)) | _cases(sizes.ours, (ours,)), sizes.rounds)
     costs |= interleaved(_cases(sizes.peer_once, (ours,)), sizes.rounds)
     costs |= interleaved(_cases(sizes.peer_once, (py1e,)), 1)
+    costs |= interleaved(_cases(sizes.ours, (in_steady_state,)) | _alone(sizes.ours), sizes.rounds)
     show(
         f"order: the first global batch of {RANKS * RANK_BATCH}; ours / mosaicml-streaming's py1e",
         ["samples", "at", "CPU seconds", "py1e", "py1e takes ×", "peak MB", "py1e", "py1e takes ×"],
@@ -55,20 +55,24 @@ def main(sizes: Sizes = FULL) -> None:
             for at in ("start", "middle")
         ],
     )
+    show(
+        "order: ours in a new interpreter, Python and numpy included (goal: 0.6 CPU seconds, 150 MB), and in steady "
+        "state (goal: 1 µs of one core a global position)",
+        ["samples", "at", "CPU seconds", "peak MB", "µs a position"],
+        [_alone_row(n, at, costs) for n in sizes.ours for at in ("start", "middle")],
+    )
 
 
 def ours(n_samples: int, first: int) -> None:
     """The rows of the global batch at position `first`."""
-    counts = tuple(max(1, int(n_samples * percent / 100)) for percent in PERCENT)
-    order = Order(
-        seed=17,
-        block_samples=plan.block_samples(ROW_BYTES),
-        chunk_samples=plan.chunk_samples(ROW_BYTES),
-        names=tuple(f"source{i}" for i in range(len(PERCENT))),
-        n_samples=counts,
-        stages=(OrderStage(until=None, weights=tuple(Fraction(percent) for percent in PERCENT)),),
-    )
-    batch_rows(order, first, RANKS * RANK_BATCH)
+    batch_rows(ten_sources(n_samples), first, RANKS * RANK_BATCH)
+
+
+def in_steady_state(n_samples: int, first: int) -> None:
+    """One rank's rows of all batches in STEADY_POSITIONS positions from `first` on, the blocks' making included."""
+    order, batch = ten_sources(n_samples), RANKS * RANK_BATCH
+    for at in range(first, first + STEADY_POSITIONS, batch):
+        rank_rows(order, at, batch, 3, RANKS)
 
 
 def py1e(n_samples: int, first: int) -> None:
@@ -91,6 +95,26 @@ def _cases(n_samples: tuple[int, ...], works: tuple[Callable[[int, int], None], 
         for at, first in (("start", 0), ("middle", n // 2 // batch * batch))
         for work in works
     }
+
+
+def _alone(n_samples: tuple[int, ...]) -> dict[str, Case]:
+    """A new interpreter that knows the first batch: nothing is imported but the order."""
+    program = (
+        "from bench.ten_sources import ten_sources; from pipeline.order import batch_rows; "
+        "batch_rows(ten_sources({}), {}, {})"
+    )
+    batch = RANKS * RANK_BATCH
+    return {
+        f"alone {n} {at}": partial(fresh, program.format(n, first, batch))
+        for n in n_samples
+        for at, first in (("start", 0), ("middle", n // 2 // batch * batch))
+    }
+
+
+def _alone_row(n_samples: int, at: str, costs: dict[str, Cost]) -> list[str]:
+    alone, steady = costs[f"alone {n_samples} {at}"], costs[f"in_steady_state {n_samples} {at}"]
+    a_position = steady.cpu_seconds / STEADY_POSITIONS * 1e6
+    return [f"{n_samples:,}", at, *(figure(value) for value in (*_figures(alone), a_position))]
 
 
 def _row(n_samples: int, at: str, costs: dict[str, Cost]) -> list[str]:

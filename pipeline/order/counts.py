@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from pipeline.order.definition import POSITION_LIMIT, Order
+from pipeline.order.definition import POSITION_LIMIT, Beginning, Order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,9 @@ def block_at(order: Order, position: int) -> int:
     """The number of the block that holds a position."""
     if not 0 <= position < POSITION_LIMIT:
         raise ValueError(f"position {position} lies outside of 0 … {POSITION_LIMIT - 1}")
-    span = next(span for span in reversed(_spans(order)) if span.start <= position)
+    if position < (first := spans(order)[0].start):
+        raise ValueError(f"position {position} lies before {first}, where this order begins: ask the mix of that time")
+    span = next(span for span in reversed(spans(order)) if span.start <= position)
     return span.first_block + (position - span.start) // order.block_samples
 
 
@@ -137,7 +139,9 @@ def block_counts(order: Order, number: int) -> BlockCounts:
 def _span_of_block(order: Order, number: int) -> Span:
     if number < 0:
         raise ValueError(f"block {number} does not exist; blocks are numbered from 0")
-    return next(span for span in reversed(_spans(order)) if span.first_block <= number)
+    if number < (first := spans(order)[0].first_block):
+        raise ValueError(f"block {number} lies before {first}, where this order begins: ask the mix of that time")
+    return next(span for span in reversed(spans(order)) if span.first_block <= number)
 
 
 def _added(drawn: tuple[int, ...], counts: list[int]) -> tuple[int, ...]:
@@ -146,14 +150,16 @@ def _added(drawn: tuple[int, ...], counts: list[int]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=8)
-def _spans(order: Order) -> tuple[Span, ...]:
-    spans: list[Span] = []
-    start, first_block, drawn = 0, 0, (0,) * len(order.names)
+def spans(order: Order) -> tuple[Span, ...]:
+    """The stages of an order in their places, from where it begins."""
+    found: list[Span] = []
+    begun = order.beginning or Beginning(position=0, block=0, drawn=(0,) * len(order.names))
+    start, first_block, drawn = begun.position, begun.block, begun.drawn
     for stage in order.stages:
         until = POSITION_LIMIT if stage.until is None else stage.until
         tree = build_tree(order.names, stage.weights)
-        spans.append(Span(start=start, until=until, first_block=first_block, tree=tree, drawn=drawn))
+        found.append(Span(start=start, until=until, first_block=first_block, tree=tree, drawn=drawn))
         drawn = _added(drawn, node_counts(tree, until - start))
         first_block += -(-(until - start) // order.block_samples)
         start = until
-    return tuple(spans)
+    return tuple(found)

@@ -2,7 +2,8 @@
 
 Draw j of a source of n samples belongs to pass j div n. A pass serves the source's chunks in the order of a keyed
 permutation of its own: *slot* t of a pass holds chunk permute(t). All chunks have the same number of samples but the
-last, which may be short; wherever it comes in a pass, the slots after it start earlier by what it lacks.
+last, which may be short; wherever it comes in a pass, the slots after it start earlier by what it lacks. Draws and
+passes count from the start of an era here, which is that of the run until a source has another n (see `eras`).
 """
 
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ MIN_CHUNKS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """The draws of one source: its key, its `n_samples` ≥ 1 and the samples of each of its chunks but the last."""
+    """The draws of one source in one era: its key, its `n_samples` ≥ 1, the samples of each of its chunks but the last,
+    and the number of the era's first pass, with which draw 0 begins."""
 
     key: int
     n_samples: int
     chunk_samples: int
+    first_pass: int = 0
 
     @property
     def n_chunks(self) -> int:
@@ -33,7 +36,7 @@ class Draws:
         return self.n_chunks * self.chunk_samples - self.n_samples
 
 
-def source_draws(seed: int, name: str, n_samples: int, chunk_samples: int) -> Draws:
+def source_draws(seed: int, name: str, n_samples: int, chunk_samples: int, first_pass: int = 0) -> Draws:
     """The draws of a source: its key depends on the order's version, the seed and its name, on no other source.
 
     A source of fewer than 16 chunks is cut finer, into 16 or more (into samples, if it has fewer than 32). Otherwise a
@@ -41,7 +44,8 @@ def source_draws(seed: int, name: str, n_samples: int, chunk_samples: int) -> Dr
     chunk it is the lanes that shuffle, and these repeat with the period of a power of two. 16! orders are enough.
     """
     fine = max(1, n_samples // MIN_CHUNKS)
-    return Draws(key=derive_key(seed, "source", name), n_samples=n_samples, chunk_samples=min(chunk_samples, fine))
+    key = derive_key(seed, "source", name)
+    return Draws(key=key, n_samples=n_samples, chunk_samples=min(chunk_samples, fine), first_pass=first_pass)
 
 
 def samples_of(draws: Draws, first: int, last: int) -> Ints:
@@ -49,7 +53,7 @@ def samples_of(draws: Draws, first: int, last: int) -> Ints:
     size, n_chunks = draws.chunk_samples, draws.n_chunks
     first_pass = first // draws.n_samples
     passes = np.arange(first_pass, (last - 1) // draws.n_samples + 1, dtype=np.int64)
-    keys = stream(draws.key, passes)
+    keys = stream(draws.key, passes + draws.first_pass)
     short_slot = _short_slots(draws, keys)
     low, high = (
         number * n_chunks + _slot(draws, draw - number * draws.n_samples, int(short_slot[number - first_pass]))
@@ -69,7 +73,7 @@ def samples_of(draws: Draws, first: int, last: int) -> Ints:
 def draws_of(draws: Draws, sample: int, passes: Ints) -> Ints:
     """The draws (one a pass) at which the sample comes in the given passes, int64[len(passes)]."""
     size, n_chunks = draws.chunk_samples, draws.n_chunks
-    keys = stream(draws.key, passes)
+    keys = stream(draws.key, passes + draws.first_pass)
     chunk, offset = divmod(sample, size)
     slot = invert(np.full_like(passes, chunk), n_chunks, keys)
     start: Ints = passes * draws.n_samples + slot * size - draws.missing * (slot > _short_slots(draws, keys))
