@@ -10,6 +10,7 @@ import xxhash
 from pipeline import manifest, plan, storage
 from pipeline.mds import checksums, writer
 from pipeline.order import ORDER_VERSION
+from pipeline.order.blocks import block
 from pipeline.tokenizer_id import tokenizer_fingerprint
 
 SEED = 17
@@ -37,15 +38,36 @@ def make_mix(root: Path, rows: Tokens, n_shards: int) -> tuple[Path, Path]:
     part = plan.Part(
         path=f"../../tokenized/bench/{spec.fingerprint}", fingerprint=spec.fingerprint, n_samples=len(rows)
     )
+    folder = write_plan(
+        root,
+        sources=(plan.PlanSource(name="bench", parts=(part,)),),
+        weights=("1",),
+        sequence_length=sequence_length,
+        block_samples=plan.block_samples(row_bytes),
+        chunk_samples=plan.chunk_samples(row_bytes),
+    )
+    return folder, shards
+
+
+def write_plan(
+    root: Path,
+    *,
+    sources: tuple[plan.PlanSource, ...],
+    weights: tuple[str, ...],
+    sequence_length: int,
+    block_samples: int,
+    chunk_samples: int,
+) -> Path:
+    """The folder of a plan over these sources of uint16, whose budget is one pass over them."""
     mix = plan.Plan(
         name="bench",
         seed=SEED,
         order_version=ORDER_VERSION,
         sequence_length=sequence_length,
-        dtype=str(rows.dtype),
-        budget_tokens=len(rows) * sequence_length,
-        block_samples=plan.block_samples(row_bytes),
-        chunk_samples=plan.chunk_samples(row_bytes),
+        dtype="uint16",
+        budget_tokens=sum(source.n_samples for source in sources) * sequence_length,
+        block_samples=block_samples,
+        chunk_samples=chunk_samples,
         tokenizer=plan.PlanTokenizer(
             path="tokenizer.json",
             fingerprint=tokenizer_fingerprint(TOKENIZER),
@@ -56,13 +78,14 @@ def make_mix(root: Path, rows: Tokens, n_shards: int) -> tuple[Path, Path]:
             canary_text="a",
             canary_ids=(1,),
         ),
-        sources=(plan.PlanSource(name="bench", parts=(part,)),),
-        stages=(plan.PlanStage(until=None, weights=("1",)),),
+        sources=sources,
+        stages=(plan.PlanStage(until=None, weights=weights),),
     )
     folder = root / "mixes" / "bench"
-    storage.write(str(folder / plan.PLAN), plan.to_json(mix))
+    storage.write(str(folder / plan.PLAN), plan.to_json(plan.certified(mix)))
+    block.cache_clear()  # of what certifying has left there: a measured process begins with nothing
     storage.write(str(folder / mix.tokenizer.path), TOKENIZER)
-    return folder, shards
+    return folder
 
 
 def _publish(root: Path, spec: manifest.Spec, rows: Tokens, n_shards: int) -> Path:

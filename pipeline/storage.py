@@ -5,6 +5,7 @@ A URL is a local path or anything that fsspec opens (`s3://bucket/key`, `gs://`,
 is ever rewritten in place: a name that has been published keeps its bytes.
 """
 
+import asyncio
 import errno
 import os
 import stat
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from fsspec.asyn import AsyncFileSystem, get_loop
 from fsspec.core import url_to_fs
 from fsspec.spec import AbstractFileSystem
 
@@ -24,6 +26,9 @@ Data = bytes | memoryview | Sequence[bytes | memoryview]
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """What `link` fails with where the file system has no hard links: FAT, many network and FUSE file systems."""
+
+NO_CONDITIONAL_WRITES = (errno.ENOSYS,)
+"""What s3fs makes of a store's 501 NotImplemented, which some S3-compatible ones answer to `If-None-Match`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +74,6 @@ def local_path(url: str) -> Path:
 def exists(url: str, options: Options = None) -> bool:
     """Whether there is a file (or folder) at `url`."""
     fs, path = _open_fs(url, options)
-    fs.invalidate_cache()  # of listings: another run may have written since
     return bool(fs.exists(path))
 
 
@@ -82,7 +86,6 @@ def list_files(base: str, options: Options = None) -> list[FileInfo]:
     if is_local(base):
         return sorted(_local_files(local_path(base)), key=lambda info: info.path)
     fs, root = _open_fs(base, options)
-    fs.invalidate_cache()
     found: dict[str, dict[str, Any]] = fs.find(root, detail=True) if fs.isdir(root) else {}
     prefix = fs._strip_protocol(root).rstrip("/") + "/"
     infos = [
@@ -98,7 +101,6 @@ def list_folders(base: str, options: Options = None) -> list[str]:
         folder = local_path(base)
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     fs, path = _open_fs(base, options)
-    fs.invalidate_cache()
     found = fs.ls(path, detail=True) if fs.exists(path) else []
     return sorted(info["name"].rstrip("/").rsplit("/", 1)[-1] for info in found if info["type"] == "directory")
 
@@ -121,6 +123,47 @@ def read_range(url: str, start: int, stop: int, options: Options = None) -> byte
     return bytes(fs.cat_file(path, start=start, end=stop))
 
 
+class RangeReader:
+    """Ranges of one store's files, many at once, from coroutines on `loop`; each request is made once, without the
+    retries that clients have built in: whoever reads decides on these.
+
+    fsspec has one thread with an event loop a process, and another after a fork: make the reader where it is used.
+    """
+
+    def __init__(self, url: str, options: Options = None) -> None:
+        self.loop: asyncio.AbstractEventLoop = get_loop()
+        self._options = _once(url, options)
+        self._fs, _ = _open_fs(url, self._options)
+        if hasattr(self._fs, "retries"):  # s3fs; this client is ours alone, as nobody else has its options
+            self._fs.retries = 1
+
+    async def read(self, url: str, start: int | None, stop: int | None) -> bytes:
+        """Bytes [start, stop), or fewer where the file ends before; None, None: all.
+
+        Cancelling closes the connection where the store
+        has a client of coroutines (S3, GCS, Azure, HTTP)."""
+        path = self._fs._strip_protocol(normalise(url))
+        if isinstance(self._fs, AsyncFileSystem):
+            return bytes(await self._fs._cat_file(path, start=start, end=stop))
+        return bytes(await asyncio.to_thread(self._fs.cat_file, path, start, stop))
+
+    def renew(self) -> None:
+        """A new client, which asks for credentials anew; requests under way keep the old one."""
+        fs, retries = type(self._fs), getattr(self._fs, "retries", None)
+        self._fs = fs(**self._fs.storage_options, skip_instance_cache=True)
+        if retries is not None:
+            self._fs.retries = retries
+
+
+def _once(url: str, options: Options) -> dict[str, Any]:
+    """The options of a client that tries once; those given are kept."""
+    given = dict(options or {})
+    if normalise(url).startswith("s3://"):
+        config = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 64, "read_timeout": 60}
+        given["config_kwargs"] = config | dict(given.get("config_kwargs") or {})
+    return given
+
+
 def pieces(data: Data) -> tuple[memoryview, ...]:
     """The pieces of a file's bytes."""
     given = (data,) if isinstance(data, bytes | memoryview) else tuple(data)
@@ -140,9 +183,10 @@ def write(url: str, data: Data, options: Options = None) -> None:
 def publish_once(url: str, data: bytes, options: Options = None) -> bool:
     """Put `data` at `url` unless something is there already; True if these bytes are the published ones.
 
-    On local disks exactly one of several publishers wins (a hard link fails where the name exists). Object stores, and
-    file systems without hard links, are looked at first and then written as a whole: two publishers in the same instant
-    may both be told that they won, and the later one's bytes stay; each of them is whole.
+    Exactly one of several publishers wins, on local disks (a hard link fails where the name exists) as on stores with
+    conditional writes (S3 and others: `If-None-Match: *`). Elsewhere, and on file systems without hard links, it is
+    looked first and then written: two publishers in the same instant may both be told that they won, and the later
+    one's bytes stay; each of them is whole.
     """
     if is_local(url):
         target = local_path(url)
@@ -159,7 +203,22 @@ def publish_once(url: str, data: bytes, options: Options = None) -> bool:
             temporary.unlink()
     if exists(url, options):
         return False
-    write(url, data, options)
+    return _create(url, data, options)
+
+
+def _create(url: str, data: bytes, options: Options) -> bool:
+    if is_local(url):
+        write(url, data, options)
+        return True
+    fs, path = _open_fs(url, options)
+    try:
+        fs.pipe_file(path, data, mode="create")
+    except OSError as error:
+        if exists(url, options):  # another's; or ours, where the client lost the first answer and sent it twice
+            return read(url, options) == data
+        if error.errno not in NO_CONDITIONAL_WRITES:
+            raise
+        write(url, data, options)
     return True
 
 
@@ -228,4 +287,5 @@ def _stamp(info: dict[str, Any]) -> str:
 
 def _open_fs(url: str, options: Options) -> tuple[AbstractFileSystem, str]:
     fs, path = url_to_fs(normalise(url), **(options or {}))  # 10 µs: fsspec keeps its file systems, for each process
+    fs.invalidate_cache()  # of listings: a file that another process has written since would not be found
     return fs, str(path)

@@ -106,7 +106,7 @@ def test_what_trainers_import_needs_no_jobs_library(package: str, heavy: str) ->
 
 
 def test_torch_is_imported_where_a_tensor_is_made() -> None:
-    allowed = {"pipeline/loader/batches.py", "pipeline/loader/mosaic.py"}
+    allowed = {f"pipeline/loader/{name}.py" for name in ("batches", "mosaic", "torch_dataset")}
     assert {shown(path) for path in MODULES if imports_any(path, "torch")} <= allowed
 
 

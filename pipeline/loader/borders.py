@@ -5,6 +5,7 @@ changes nothing. A group of borders (those of about 1 MiB of rows) is read by on
 group has a few KB, so a block's groups stay in memory while the block is served.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,13 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline import plan, storage
-from pipeline.loader.parts import DamagedDatasetError
-from pipeline.manifest import Dataset, File, load
+from pipeline.loader.fetch import Fetcher
+from pipeline.loader.parts import DamagedDatasetError, Head, Read, open_part, parse_head
+from pipeline.loader.remote import Remote
+from pipeline.loader.stats import Stats
+from pipeline.manifest import MANIFEST, File
 from pipeline.mds.borders import BORDER_GROUPS, BORDERS, WORD, BorderGroups, group_samples, parse_group, parse_groups
-from pipeline.mds.checksums import ShardTable, parse_table
+from pipeline.mds.checksums import ShardTable
 
 HELD_BYTES = 64 * 2**20
 """Of groups; those of a block of 1 GiB of rows of 2048 tokens, three pieces each, have 4 MiB."""
@@ -73,29 +77,39 @@ class BorderTable:
     shards: ShardTable
 
 
-def open_borders(mix_url: str, source: str, part: plan.Part, row_bytes: int) -> BorderTable:
+def open_borders(mix_url: str, source: str, part: plan.Part, row_bytes: int, read: Read = storage.read) -> BorderTable:
     """Open the borders of one part of a source of the plan in `mix_url`: 16 bytes are read for a MiB of its rows.
 
     `MissingDatasetError` where there is no dataset; `DamagedDatasetError` where it is another than the plan means, has
     no borders, or where its tables are missing, changed, or contradict each other.
     """
-    dataset = load(plan.resolve(mix_url, part.path))
-    if dataset.manifest.fingerprint != part.fingerprint:
-        raise DamagedDatasetError(
-            f"{dataset.url} is the dataset {dataset.manifest.fingerprint}, the mix {mix_url} was made of "
-            f"{part.fingerprint} for its source {source!r}; run `make mix` again"
-        )
-    borders = _listed(dataset, BORDERS)
+    opened = open_part(mix_url, source, part, row_bytes, read)
+    url = plan.resolve(mix_url, part.path)
+    head = parse_head(read(storage.join(url, MANIFEST)), url)
+    borders, listed = _listed(head, BORDERS), _listed(head, BORDER_GROUPS)
+    n_groups = int((-(-np.diff(opened.table.first_sample) // group_samples(row_bytes))).sum())
+    data = _verified(opened.folder, listed, read)
     try:
-        shards = parse_table(_verified(dataset, "shards.bin"), f"{dataset.url}: shards.bin")
-        if shards.n_samples != part.n_samples:
-            raise ValueError(f"{dataset.url} holds {shards.n_samples} samples, the mix {mix_url} says {part.n_samples}")
-        n_groups = int((-(-np.diff(shards.first_sample) // group_samples(row_bytes))).sum())
-        where = f"{dataset.url}: {BORDER_GROUPS}"
-        groups = parse_groups(_verified(dataset, BORDER_GROUPS), n_groups, borders.bytes, where)
+        groups = parse_groups(data, n_groups, borders.bytes, f"{url}: {BORDER_GROUPS}")
     except ValueError as error:
         raise DamagedDatasetError(str(error)) from error
-    return BorderTable(url=dataset.file_url(borders), groups=groups, shards=shards)
+    return BorderTable(url=storage.join(opened.folder, borders.path), groups=groups, shards=opened.table)
+
+
+def open_all_borders(
+    url: str, sources: Sequence[tuple[str, Sequence[plan.Part]]], mix: plan.Plan, remote: Remote, stats: Stats
+) -> "Borders":
+    """The borders of these sources (names and parts) of the plan `mix` in the folder `url`."""
+    row = mix.sequence_length, mix.dtype
+    if storage.is_local(url):
+        return Borders([[open_borders(url, s, part, mix.row_bytes) for part in parts] for s, parts in sources], *row)
+    fetcher = Fetcher(url, options=remote.options, deadline_seconds=remote.deadline_seconds, stats=stats)
+
+    def read_range(where: str, start: int, stop: int) -> bytes:
+        return asyncio.run_coroutine_threadsafe(fetcher.read(where, start, stop), fetcher.loop).result()
+
+    opened = [[open_borders(url, s, part, mix.row_bytes, fetcher.whole) for part in parts] for s, parts in sources]
+    return Borders(opened, *row, read_range)
 
 
 class Borders:
@@ -193,22 +207,20 @@ class Borders:
             self._held_bytes -= gone.nbytes
 
 
-def _listed(dataset: Dataset, name: str) -> File:
-    for file in dataset.files("tables"):
-        if file.path == name:
-            return file
-    raise DamagedDatasetError(
-        f"{dataset.url}: its manifest lists no {name}, so nothing tells where documents end in its rows; datasets that "
-        "were made before there were such tables have none: run `make mix` again"
-    )
+def _listed(head: Head, name: str) -> File:
+    if name not in head.tables:
+        raise DamagedDatasetError(
+            f"{head.url}: its manifest lists no {name}, so nothing tells where documents end in its rows; datasets "
+            "that were made before there were such tables have none: run `make mix` again"
+        )
+    return head.tables[name]
 
 
-def _verified(dataset: Dataset, name: str) -> bytes:
-    """A listed table whose bytes are those that the manifest means."""
-    file = _listed(dataset, name)
-    where = dataset.file_url(file)
+def _verified(folder: str, file: File, read: Read) -> bytes:
+    """A listed table, whose bytes are those that the manifest means."""
+    where = storage.join(folder, file.path)
     try:
-        data = storage.read(where)
+        data = read(where)
     except FileNotFoundError as error:
         raise DamagedDatasetError(f"{where} is listed in the dataset's manifest, but is not there") from error
     found = xxhash.xxh3_64_hexdigest(data)

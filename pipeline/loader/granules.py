@@ -1,144 +1,165 @@
-"""The rows of any samples, from mapped shards, each granule verified against its checksum before it is first served.
+"""The rows of any samples, from mapped shards, each granule verified against its checksum before it is first served."""
 
-All shards of all parts of all sources stand in one row, ordered by source, part and shard; so one binary search finds
-the shards of a whole batch, whatever its sources are. Shards are mapped on first use, and the mapping that was used
-longest ago goes first: a mapping holds a file descriptor.
-"""
-
-import mmap
-import resource
-from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
+from pipeline.loader.mapped import MappedShards
 from pipeline.loader.parts import DamagedDatasetError, OpenPart
-from pipeline.mds.checksums import granule_hashes, granule_samples, shard_name
-from pipeline.mds.layout import fixed_row_offset
+from pipeline.loader.places import Int64s, Located, Places
+from pipeline.order import Rows
 
-MAX_MAPPED_SHARDS = 4096
-DESCRIPTOR_SHARE = 4  # a loader takes at most a quarter of the descriptors that the process may have
+GATHER_BYTES = (
+    2**20
+)  # rows copied at once, as bytes: a shard's rows may begin at an odd byte, from where casts are slow
+PREPARED_ROWS = 512  # located and verified together: what a batch of few rows costs is then shared
 
-Int64s = npt.NDArray[np.int64]
+X = TypeVar("X")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Held:
+    """A batch whose rows `copy` can have; `located` where they have been mapped and verified."""
+
+    rows: Rows
+    located: Located | None
 
 
 class Granules:
-    """The samples of a plan's sources: (source, sample) → row of `sequence_length` tokens of `dtype`.
+    """The samples of a plan's sources on this machine's disks: (source, sample) → row of `sequence_length` tokens.
 
     `parts[s]` are the opened parts of source s, in the plan's order. Not for use by several threads at once.
     """
 
     def __init__(self, parts: Sequence[Sequence[OpenPart]], sequence_length: int, dtype: str) -> None:
-        self._parts = [part for of_source in parts for part in of_source]
-        self._columns = {"tokens": f"ndarray:{dtype}:{sequence_length}"}
-        self._dtype = np.dtype(dtype).newbyteorder("<")
-        self._row_bytes = sequence_length * self._dtype.itemsize
-        self._per_granule = granule_samples(self._row_bytes)
-        tables = [part.table for part in self._parts]
-        self._source_first = _starts([sum(part.table.n_samples for part in of_source) for of_source in parts])
-        self._part_shard = _starts([len(table.number) for table in tables])
-        self._part_granule = _starts([table.n_granules for table in tables])
-        self._number = _joined([table.number for table in tables])
-        self._n_rows = _joined([np.diff(table.first_sample) for table in tables])
-        self._first_sample = _starts(self._n_rows)
-        self._first_granule = _starts(_joined([np.diff(table.first_granule) for table in tables]))
-        self._verified = np.zeros(int(self._first_granule[-1]) // 8 + 1, np.uint8)  # one bit a granule
-        self._mapped: OrderedDict[int, npt.NDArray[np.uint8]] = OrderedDict()
-        self._max_mapped = _max_mapped()
+        self._places = Places(parts, sequence_length, dtype)
+        self.sequence_length = sequence_length
+        self.memory_bytes = 0  # of its own: mapped pages are the page cache's
+        self._mapped = MappedShards(self._places)
+        self._at_once = min(PREPARED_ROWS, self._mapped.at_once)
+        self._verified = np.zeros(self._places.n_granules // 8 + 1, np.uint8)  # one bit a granule
 
-    def gather(self, source: npt.NDArray[np.int16], sample: Int64s) -> npt.NDArray[Any]:
-        """The rows of (source[i], sample[i]): a new array [n, sequence_length] of `dtype`.
+    def gather(
+        self, source: npt.NDArray[np.int16], sample: Int64s, out: npt.NDArray[Any] | None = None
+    ) -> npt.NDArray[Any]:
+        """The rows of (source[i], sample[i]), into `out` [n, sequence_length] of any wider dtype, else new memory.
 
-        They are copied as bytes first: a shard's rows may begin at an odd byte, from where casts are slow.
         `DamagedDatasetError` names shard file, granule, expected and found where a checksum, a size or a file is wrong.
         """
-        place = self._source_first[source] + sample  # among all samples of all sources
-        shard = np.searchsorted(self._first_sample, place, side="right") - 1
-        row = place - self._first_sample[shard]
-        granule = self._first_granule[shard] + row // self._per_granule
-        for i in np.flatnonzero(self._verified[granule >> 3] >> (granule & 7) & 1 == 0).tolist():
-            self._verify(int(shard[i]), int(granule[i]))
-        out = np.empty((len(sample), self._row_bytes), np.uint8)
-        for i, (k, j) in enumerate(zip(shard.tolist(), row.tolist(), strict=True)):
-            out[i] = self._rows(k)[j]
-        return out.view(self._dtype)
+        if out is None:
+            out = np.empty((len(sample), self.sequence_length), self._places.dtype)
+        located = self._places.locate(source, sample)
+        for first in range(0, len(sample), self._at_once):
+            some = located[first : first + self._at_once]
+            self._prepare(some)
+            self._copy(some, out[first : first + self._at_once])
+        return out
+
+    def follow(self, coming: Iterator[tuple[Rows, X]]) -> "Iterator[tuple[Rows, X, Held]]":
+        """The batches as they come. `copy` has the rows of the one given last.
+
+        Several batches are located and verified together, the first ones excepted: that costs the same for one batch
+        as for many. Where this fails it is done again for each batch when its turn comes, so an error comes with it.
+        """
+        at_once = 1
+        while group := list(_upto(coming, min(at_once, self._at_once))):
+            prepared = self._prepared([rows for rows, _ in group])
+            for (rows, extra), located in zip(group, prepared, strict=True):
+                yield rows, extra, Held(rows=rows, located=located)
+            at_once = min(2 * sum(len(rows) for rows, _ in group) + 1, PREPARED_ROWS)
+
+    def copy(self, held: "Held", out: npt.NDArray[Any]) -> None:
+        """The rows of the batch that was given last, into `out`: as `gather`."""
+        if held.located is None:
+            self.gather(held.rows.source, held.rows.sample, out)
+        else:
+            self._copy(held.located, out)
+
+    def interrupt(self) -> None:
+        """Nobody waits here for long."""
 
     def close(self) -> None:
         """Give the mapped shards back; another `gather` maps them again."""
-        self._mapped.clear()
+        self._mapped.close()
 
-    def _verify(self, shard: int, granule: int) -> None:
-        """Compare a granule with its checksum; where it differs, once more from the file opened anew."""
-        if self._verified[granule >> 3] >> (granule & 7) & 1:
-            return  # another row of the same batch was here first
-        part = self._part_of(shard)
-        expected = int(self._parts[part].hashes[granule - self._part_granule[part]])
-        found = self._hash(shard, granule)
+    def _prepared(self, batches: list[Rows]) -> list[Located | None]:
+        """Where the rows of these batches lie, all mapped and verified; None for all where that did not succeed."""
+        n_rows = [len(rows) for rows in batches]
+        if len(batches) == 1 or sum(n_rows) > self._at_once:
+            return [None] * len(batches)
+        located = self._places.locate(
+            np.concatenate([rows.source for rows in batches]), np.concatenate([rows.sample for rows in batches])
+        )
+        try:
+            self._prepare(located)
+        except (OSError, DamagedDatasetError):
+            return [None] * len(batches)  # told by the batch that it concerns
+        ends = np.cumsum(n_rows).tolist()
+        return [located[end - n : end] for end, n in zip(ends, n_rows, strict=True)]
+
+    def _prepare(self, rows: Located) -> None:
+        for shard in self._mapped.ensure(rows.shard):
+            self._forget(shard)
+        self._verify(rows)
+
+    def _copy(self, rows: Located, out: npt.NDArray[Any]) -> None:
+        step = max(1, GATHER_BYTES // self._places.row_bytes)
+        for first in range(0, len(rows), step):
+            some = rows[first : first + step]
+            out[first : first + step] = self._mapped.gather(some.shard, some.row).view(self._places.dtype)
+
+    def _verify(self, rows: Located) -> None:
+        """Compare the granules of these rows with their checksums, where that has not been done yet."""
+        new = np.flatnonzero(self._verified[rows.granule >> 3] >> (rows.granule & 7).astype(np.uint8) & 1 == 0)
+        if not len(new):
+            return
+        granule, at = np.unique(rows.granule[new], return_index=True)
+        shard = rows.shard[new[at]]
+        first, last = self._places.spans(shard, granule)
+        expected = self._expected(granule)
+        spans = zip(shard.tolist(), first.tolist(), last.tolist(), strict=True)
+        views = self._mapped.view
+        found = [xxhash.xxh3_64_intdigest(views(k)[a:b]) for k, a, b in spans]
+        for i in np.flatnonzero(np.array(found, np.uint64) != expected).tolist():
+            self._check_again(int(shard[i]), int(granule[i]), slice(int(first[i]), int(last[i])), int(expected[i]))
+        np.bitwise_or.at(self._verified, granule >> 3, np.uint8(1) << (granule & 7).astype(np.uint8))
+
+    def _check_again(self, shard: int, granule: int, span: slice, expected: int) -> None:
+        """Compare once more, from the file opened anew."""
+        self._mapped.drop(shard)
+        self._forget(shard)
+        self._mapped.ensure(np.array([shard]))
+        found = xxhash.xxh3_64_intdigest(self._mapped.view(shard)[span])
         if found != expected:
-            del self._mapped[shard]
-            found = self._hash(shard, granule)
-        if found != expected:
-            number = granule - int(self._first_granule[shard])
             raise DamagedDatasetError(
-                f"{self._path(shard)}: granule {number} (rows {number * self._per_granule} and on) is damaged: "
+                f"{self._places.says(granule)} is damaged: "
                 f"its xxh3-64 is {found:016x}, expected {expected:016x}; copy the file anew or make the dataset again"
             )
-        self._verified[granule >> 3] |= 1 << (granule & 7)
 
-    def _hash(self, shard: int, granule: int) -> int:
-        first = (granule - int(self._first_granule[shard])) * self._per_granule
-        return int(granule_hashes(self._rows(shard)[first : first + self._per_granule])[0])
+    def _expected(self, granule: Int64s) -> npt.NDArray[np.uint64]:
+        part, number = self._places.parts_of(granule)
+        expected = np.empty(len(granule), np.uint64)
+        for k in np.unique(part).tolist():
+            hashes = self._places.parts[k].hashes
+            if hashes is None:
+                raise RuntimeError(f"{self._places.parts[k].folder} is not on this machine's disk")
+            expected[part == k] = hashes[number[part == k]]
+        return expected
 
-    def _rows(self, shard: int) -> npt.NDArray[np.uint8]:
-        """The mapped rows of a shard: [its samples, row_bytes]."""
-        rows = self._mapped.get(shard)
-        if rows is None:
-            while len(self._mapped) >= self._max_mapped:
-                self._mapped.popitem(last=False)
-            rows = self._mapped[shard] = self._map(shard)
-        else:
-            self._mapped.move_to_end(shard)
-        return rows
-
-    def _map(self, shard: int) -> npt.NDArray[np.uint8]:
-        path = self._path(shard)
-        n_rows = int(self._n_rows[shard])
-        offset = fixed_row_offset(self._columns, n_rows)
-        listed = self._parts[self._part_of(shard)].shard_bytes.get(path.name)
-        try:
-            with path.open("rb") as file:
-                found = file.seek(0, 2)
-                if found != listed or found != offset + n_rows * self._row_bytes:
-                    raise DamagedDatasetError(
-                        f"{path} has {found} bytes, the dataset's manifest says {listed}, and {n_rows} rows need "
-                        f"{offset + n_rows * self._row_bytes}; copy the file anew or make the dataset again"
-                    )
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except FileNotFoundError as error:
-            raise DamagedDatasetError(f"{path} is listed in its dataset's tables, but is not there") from error
-        return np.frombuffer(mapped, np.uint8, n_rows * self._row_bytes, offset).reshape(n_rows, self._row_bytes)
-
-    def _part_of(self, shard: int) -> int:
-        return int(np.searchsorted(self._part_shard, shard, side="right")) - 1
-
-    def _path(self, shard: int) -> Path:
-        return self._parts[self._part_of(shard)].folder / shard_name(int(self._number[shard]))
+    def _forget(self, shard: int) -> None:
+        """Another file stands for this shard now: nothing of it is verified."""
+        granule = np.arange(self._places.first_granule[shard], self._places.first_granule[shard + 1])
+        np.bitwise_and.at(self._verified, granule >> 3, ~(np.uint8(1) << (granule & 7).astype(np.uint8)))
 
 
-def _starts(counts: Sequence[int] | Int64s) -> Int64s:
-    """int64 [n + 1]: where each of n runs of these lengths begins, and where the last ends."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.asarray(counts, np.int64))])
-
-
-def _joined(arrays: list[Int64s]) -> Int64s:
-    return np.concatenate([np.empty(0, np.int64), *arrays])
-
-
-def _max_mapped() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return MAX_MAPPED_SHARDS
-    return max(1, min(MAX_MAPPED_SHARDS, soft // DESCRIPTOR_SHARE))
+def _upto(coming: Iterator[tuple[Rows, X]], n_rows: int) -> Iterator[tuple[Rows, X]]:
+    """The next batches, until they have `n_rows` rows or more."""
+    for rows, extra in coming:
+        yield rows, extra
+        n_rows -= max(1, len(rows))
+        if n_rows <= 0:
+            return

@@ -1,24 +1,28 @@
 """`StreamingLoader`: the batches of a finished mix, rank by rank. The package's docstring is its manual."""
 
-import importlib.util
 import os
-import re
-import sys
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pipeline import plan as plans
-from pipeline import storage
+from pipeline.loader import forks, options, skips
 from pipeline.loader import state as states
-from pipeline.loader.batches import Batch, batches, tensors
-from pipeline.loader.distributed import check_batch, resolve_rank
+from pipeline.loader.batches import Batch, Batches, Served, Share, tensors
+from pipeline.loader.borders import Borders, open_all_borders
+from pipeline.loader.contents import Contents, Dtype, Labels
+from pipeline.loader.dealing import Deal
+from pipeline.loader.distributed import check_batch, check_micro_batch, resolve_rank
+from pipeline.loader.fetch import DEADLINE_SECONDS
 from pipeline.loader.granules import Granules
-from pipeline.loader.parts import open_part
 from pipeline.loader.prefetch import Prefetcher
-from pipeline.loader.sequence import Sequence, TrainSequence, ValidationSequence
-from pipeline.tokenizer_id import tokenizer_fingerprint
+from pipeline.loader.reading import load_plan, open_granules
+from pipeline.loader.remote import Remote, RemoteGranules
+from pipeline.loader.sequence import TrainSequence
+from pipeline.loader.standing import Standing, standing_at
+from pipeline.loader.stats import Stats
 
 PREFETCH_BATCHES = 2  # ready ahead of the training loop; a third may be in the making
 
@@ -28,15 +32,30 @@ class StreamingLoader:
 
     mix: the folder (URL) of the plan, `mix.json`.
     global_batch_size: samples of a batch over all ranks; a multiple of world_size.
-    rank, world_size: both or neither; by default from `torch.distributed`, else from RANK and WORLD_SIZE, else 0 of 1.
+    micro_batch_size: rows of this rank that are served at a time, for gradient accumulation; by default all it has.
+    rank, world_size: of data parallelism, both or neither; by default from `torch.distributed`, else from RANK and
+        WORLD_SIZE, else 0 of 1.
+    process_group: instead of these, the data-parallel group of `torch.distributed`, or a DeviceMesh of one dimension.
+    uneven: world sizes that do not divide the batch: ranks' parts differ by one row, so weigh their losses by rows.
     split: "train", or "validation": one finite pass over the held-out samples, its last batch short.
     beyond_budget: go on after the budget's last whole batch, with the last stage's weights, without end.
     dtype: of `input_ids`: "int64", "int32", or the shards' own "uint16".
+    labels: "shifted" or "same" for `labels`, int64; see the package's docstring.
+    documents: `doc_ids`, `position_ids`, `cu_seqlens` and `max_seqlen`, for attention inside documents.
     format: "torch" or "numpy"; by default torch tensors where torch is installed.
     tokenizer: the path of a `tokenizers` JSON file, or its fingerprint; another one than the mix's is refused.
 
+    Of mixes in an object store (`s3://…`), which is read over the network:
+
+    storage_options: fsspec's, as {"endpoint_url": …}.
+    deadline_seconds: for each range that is read, all repetitions after failures included.
+    memory_bytes: what holds rows until their batch; by default what two blocks need, 2 GiB / world_size or less.
+    cache_dir, cache_bytes: a disk cache for all processes of the node, and how much it may hold.
+
     Every mistake that can be seen at once is a `ValueError` here: a missing mix or dataset, a batch that cannot be
     dealt, another tokenizer. Damage is a `DamagedDatasetError` (a `ValueError`) where the batch would have been served.
+
+    A loader that is pickled is opened again where it is unpickled, with the same rank, at the same position.
     """
 
     def __init__(
@@ -44,88 +63,173 @@ class StreamingLoader:
         mix: str | os.PathLike[str],
         *,
         global_batch_size: int,
+        micro_batch_size: int | None = None,
         rank: int | None = None,
         world_size: int | None = None,
-        split: Literal["train", "validation"] = "train",
+        process_group: Any | None = None,
+        uneven: bool = False,
+        split: options.Split = "train",
         beyond_budget: bool = False,
-        dtype: Literal["int64", "int32", "uint16"] = "int64",
-        format: Literal["torch", "numpy"] | None = None,
+        dtype: Dtype = "int64",
+        labels: Labels = False,
+        documents: bool = False,
+        format: options.Format | None = None,
         tokenizer: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        memory_bytes: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
-        self.rank, self.world_size = resolve_rank(rank, world_size)
-        check_batch(global_batch_size, self.world_size)
+        self.rank, self.world_size = resolve_rank(rank, world_size, process_group)
+        check_batch(global_batch_size, self.world_size, uneven=uneven)
+        check_micro_batch(micro_batch_size, global_batch_size, self.world_size, uneven=uneven)
         self.global_batch_size = global_batch_size
-        self._format = _checked_format(format)
-        url = _full_url(mix)
-        self.plan = plans.load(url)
-        self._dtype = _checked_dtype(dtype, self.plan)
+        self._deal = Deal(
+            global_batch_size=global_batch_size,
+            rank=self.rank,
+            world_size=self.world_size,
+            micro_batch_size=micro_batch_size,
+        )
+        self._contents = Contents(dtype=dtype, labels=labels, documents=documents)
+        self._format = options.checked_format(format)
+        url = options.full_url(mix)
+        self._stats = Stats()
+        self._remote = Remote(
+            options=storage_options,
+            deadline_seconds=deadline_seconds,
+            memory_bytes=memory_bytes,
+            cache_dir=None if cache_dir is None else os.fspath(cache_dir),
+            cache_bytes=cache_bytes,
+        )
+        self.plan = load_plan(url, self._remote, self._stats)
+        options.check_dtype(dtype, self.plan)
         if tokenizer is not None:
-            _check_tokenizer(tokenizer, self.plan)
+            options.check_tokenizer(tokenizer, self.plan)
         self._split = split
-        self._sequence = _sequence(self.plan, split, beyond_budget)
-        if split == "train" and self._sequence.batch_samples(0, global_batch_size) == 0:
+        self._sequence = options.sequence_of(self.plan, split, beyond_budget=beyond_budget)
+        if split == "train" and self._sequence.end is not None and self._sequence.end < global_batch_size:
             raise ValueError(
                 f"global_batch_size {global_batch_size} exceeds the {self._sequence.end} samples of the budget of "
                 f"{url}: not one batch; use a smaller batch, a larger budget_tokens, or beyond_budget=True"
             )
-        self._granules = Granules(
-            [
-                [open_part(url, source.name, part, self.plan.row_bytes) for part in states.split_parts(source, split)]
-                for source in self.plan.sources
-            ],
-            self.plan.sequence_length,
-            self.plan.dtype,
+        self._run = forks.run_of(self.plan)
+        self._again: dict[str, Any] = {  # how to make this loader in another process
+            "mix": url,
+            "global_batch_size": global_batch_size,
+            "micro_batch_size": micro_batch_size,
+            "rank": self.rank,
+            "world_size": self.world_size,
+            "uneven": uneven,
+            "split": split,
+            "beyond_budget": beyond_budget,
+            "dtype": dtype,
+            "labels": labels,
+            "documents": documents,
+            "format": format,
+            "storage_options": storage_options,
+            "deadline_seconds": deadline_seconds,
+            "memory_bytes": memory_bytes,
+            "cache_dir": self._remote.cache_dir,
+            "cache_bytes": cache_bytes,
+        }
+        self._granules, self._borders = self._opened(
+            [states.split_parts(source, split) for source in self.plan.sources]
         )
         self._owner = states.belonging(self.plan, split)
-        self._position = 0
-        self._skipped: states.Ranges = ()
+        self._stands = Standing()
         self._closed = False
         self._walks = 0
-        self._prefetcher: Prefetcher[Batch] | None = None
+        self._prefetcher: Prefetcher[Served] | None = None
         self._ender: weakref.finalize[..., Any] | None = None
 
     @property
     def position(self) -> int:
-        """The position of the next batch's first sample: how many positions were received or skipped so far."""
-        return self._position
+        """The position of the next batch's first sample: how many positions were received or skipped so far. In the
+        middle of a global batch, of its first sample: a state repeats an unfinished batch."""
+        return self._stands.position
+
+    @property
+    def skipped(self) -> skips.Ranges:
+        """The positions that are left out: ranges [first, last), ascending, behind and ahead."""
+        return self._stands.skipped
+
+    @property
+    def reading(self) -> tuple[int, Share]:
+        """The first position of a global batch, and which micro-batches counted from it are to be served."""
+        return self._stands.first, self._stands.share
+
+    @property
+    def micro_batches(self) -> int:
+        """How many micro-batches a global batch has: after so many it is time for the optimizer's step."""
+        return self._deal.n_micro_batches(self.global_batch_size)
+
+    @property
+    def at_batch_end(self) -> bool:
+        """Whether the last global batch was received to its end: all its micro-batches."""
+        return self._stands.at_batch_end
 
     def __len__(self) -> int:
-        """Batches of the whole split, from its first position on: floor(N / global_batch_size) of a budget of N samples
-        (a validation pass: rounded up). Resuming does not change it. `TypeError` with beyond_budget=True."""
+        """What an iterator yields of the whole split, from its first position on, in batches (or micro-batches):
+        floor(N / global_batch_size) batches of a budget of N samples (a validation pass: rounded up). Neither resuming
+        nor skipping changes it. `TypeError` with beyond_budget=True."""
         if self._sequence.end is None:
             raise TypeError("a loader with beyond_budget=True has no last batch, so no length")
         whole, rest = divmod(self._sequence.end, self.global_batch_size)
-        return whole + (1 if rest and self._split == "validation" else 0)
+        last = self._deal.n_micro_batches(rest) if rest and self._sequence.short_last else 0
+        return whole * self.micro_batches + last
 
     def __iter__(self) -> Iterator[Batch]:
         """Go on where the loader stands. The iterator made before this one ends with an error."""
         self._walks += 1
         return _Walk(self, self._walks)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, after: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What `load_state_dict` needs to go on, on any number of ranks: small, JSON-able, equal on all ranks.
 
-        It counts the batches that this loop has received, not those that were prepared ahead.
+        It counts the batches that this loop has received, not those that were prepared ahead. Where something between
+        the loader and the training loop takes batches ahead, give the batch that was trained on last: `after`.
         """
-        return states.to_dict(self._owner, self._position, self._skipped)
+        skipped = self._stands.skipped
+        position = skips.next_served(skipped, self._stands.position if after is None else _next_position(after))
+        fork = forks.to_state(self._run, self.plan, position)
+        return states.to_dict(self._owner, position, skipped, fork)
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state of any rank. `ValueError`, with both values, if it belongs to another run."""
-        position, skipped = states.from_dict(state, self._owner)
-        self._stop()
-        self._position, self._skipped = position, skipped
+    def load_state_dict(self, state: Mapping[str, Any], *, fork: bool = False) -> None:
+        """Go on from a state of any rank. `ValueError`, with both values, if it belongs to another run; with `fork`, a
+        changed mix is taken up from the next block's border on, as the package's docstring says."""
+        position, skipped = states.from_dict(state, self._owner, fork=fork)
+        if isinstance(self._sequence, TrainSequence):
+            self._follow(self._sequence, forks.resumed(state, self.plan, position, skipped))
+        self._go_on(standing_at(position, skipped))
+
+    def skip(self, first: int, last: int) -> None:
+        """Leave out the positions [first, last), from the current one on: a batch is then the next `global_batch_size`
+        positions that are not left out. The state remembers them; their samples wait for their source's next pass."""
+        self._go_on(self._stands.skip(f"skip({first}, {last})", first, last, self._sequence.end))
 
     def skip_batches(self, n: int) -> None:
-        """Leave out the next `n` global batches. The state remembers their positions."""
-        if n < 1:
-            raise ValueError(f"skip_batches({n}): 1 or more")
-        first, last = self._position, self._position + n * self.global_batch_size
-        if self._sequence.end is not None and last > self._sequence.end:
-            raise ValueError(
-                f"skip_batches({n}) leads from position {first} to {last}, the end is {self._sequence.end}"
-            )
-        self._stop()
-        self._position, self._skipped = last, states.add_range(self._skipped, first, last)
+        """Leave out the next `n` global batches, as `skip` does."""
+        self._go_on(self._stands.skip_batches(n, self.global_batch_size, self._sequence.end))
+
+    def copy(self, state: Mapping[str, Any] | None = None, share: Share | None = None) -> "StreamingLoader":
+        """Another loader like this one, at `state` or else where this one stands; with `share`, of that part of the
+        micro-batches alone."""
+        copied = _restored(self._again, self.state_dict() if state is None else state)
+        copied._stands = replace(copied._stands, share=share or Share())
+        return copied
+
+    def stats(self) -> dict[str, int | float]:
+        """What this loader has done since it was made: `samples` and `batches` received, `samples_per_second` since the
+        first was asked for, `wait_seconds` of the training loop for them, `ready` batches, `in_flight` ranges; from
+        object stores `requests`, `retries`, `hedges`, `fetched_bytes`, `cache_hits` and `cache_misses` (granules),
+        `cache_bytes` written; `memory_bytes`, the most that is held."""
+        prefetcher = self._prefetcher
+        waiting = 0.0 if prefetcher is None else prefetcher.waited_seconds
+        return self._stats.shown(waiting) | {
+            "ready": 0 if prefetcher is None else prefetcher.n_ready,
+            "memory_bytes": self._granules.memory_bytes,
+        }
 
     def close(self) -> None:
         """End the thread and give the shards back. The state can still be read; closing twice is harmless."""
@@ -141,11 +245,16 @@ class StreamingLoader:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._again, self.state_dict())
+
     def __repr__(self) -> str:
-        extent = "batches without end" if self._sequence.end is None else f"{len(self)} batches"
+        extent = (
+            "batches without end" if self._sequence.end is None else f"{-(-len(self) // self.micro_batches)} batches"
+        )
         return (
             f"StreamingLoader({self.plan.name} {self._split}: {extent} of {self.global_batch_size} × "
-            f"{self.plan.sequence_length} tokens, rank {self.rank} of {self.world_size}, position {self._position})"
+            f"{self.plan.sequence_length} tokens, rank {self.rank} of {self.world_size}, position {self.position})"
         )
 
     def _next(self, walk: int) -> Batch:
@@ -153,28 +262,64 @@ class StreamingLoader:
             raise RuntimeError("another iterator of this loader was made later; go on with that one")
         if self._closed:
             raise RuntimeError("the loader is closed; make another and give it this one's state_dict()")
-        batch = (self._prefetcher or self._start()).next()
-        self._position += self._sequence.batch_samples(self._position, self.global_batch_size)
-        return tensors(batch) if self._format == "torch" else batch
+        try:
+            served = (self._prefetcher or self._start()).next()
+        except (KeyboardInterrupt, SystemExit):
+            self._stop()  # it may have hit the batch in the making: the next call makes it anew
+            raise
+        self._stands = self._stands.after(served)
+        self._stats.add(batches=1, samples=len(served.batch["position"]))
+        return tensors(served.batch) if self._format == "torch" else served.batch
 
-    def _start(self) -> Prefetcher[Batch]:
-        items = batches(
-            self._sequence,
-            self._granules,
-            first=self._position,
-            global_batch_size=self.global_batch_size,
-            rank=self.rank,
-            world_size=self.world_size,
-            dtype=self._dtype,
+    def _start(self) -> Prefetcher[Served]:
+        work = Batches(
+            sequence=self._sequence,
+            granules=self._granules,
+            borders=self._borders,
+            deal=self._deal,
+            contents=self._contents,
         )
-        self._prefetcher = Prefetcher(items, PREFETCH_BATCHES, f"shardmill-loader-{self.rank}")
+        items = work.serve(self._stands.first, self._stands.skipped, self._stands.share)
+        self._prefetcher = Prefetcher(
+            items, PREFETCH_BATCHES, f"shardmill-loader-{self.rank}", interrupt=self._granules.interrupt
+        )
         self._ender = weakref.finalize(self, self._prefetcher.close)  # a forgotten loader, or the program's end
         return self._prefetcher
 
     def _stop(self) -> None:
+        if self._prefetcher is not None:
+            self._stats.waited(self._prefetcher.waited_seconds)
         if self._ender is not None:
             self._ender()
         self._prefetcher = self._ender = None
+
+    def _follow(self, sequence: TrainSequence, run: forks.Run) -> None:
+        """Serve a run, which this one's plan or an earlier mix began; shards are opened where others are needed."""
+        if run == self._run:
+            return
+        needed = forks.needed_parts(run, self.plan)
+        opened = self._opened(needed) if needed != forks.needed_parts(self._run, self.plan) else None
+        self._stop()
+        if opened is not None:
+            self._granules.close()
+            self._granules, self._borders = opened
+        self._run, self._sequence = run, sequence.following(run.order)
+
+    def _opened(self, parts: Sequence[Sequence[plans.Part]]) -> tuple[Granules | RemoteGranules, Borders | None]:
+        """The rows of these parts of each source, and where documents begin in them, if that is asked for."""
+        url = self._again["mix"]
+        named = list(zip((source.name for source in self.plan.sources), parts, strict=True))
+        granules = open_granules(
+            url, named, self.plan, remote=self._remote, world_size=self.world_size, stats=self._stats
+        )
+        if not self._contents.needs_borders:
+            return granules, None
+        return granules, open_all_borders(url, named, self.plan, self._remote, self._stats)
+
+    def _go_on(self, stands: Standing) -> None:
+        """Stand elsewhere; what was prepared is dropped."""
+        self._stop()
+        self._stands = stands
 
 
 class _Walk(Iterator[Batch]):
@@ -188,50 +333,13 @@ class _Walk(Iterator[Batch]):
         return self._loader._next(self._number)
 
 
-def _sequence(plan: plans.Plan, split: str, beyond_budget: bool) -> Sequence:
-    if split == "train":
-        return TrainSequence(plan, beyond_budget=beyond_budget)
-    if split != "validation":
-        raise ValueError(f'split {split!r}: "train" or "validation"')
-    if beyond_budget:
-        raise ValueError("beyond_budget=True is for the train split; a validation pass is finite")
-    return ValidationSequence(plan)
+def _restored(again: Mapping[str, Any], state: Mapping[str, Any]) -> StreamingLoader:
+    loader = StreamingLoader(**again)
+    loader.load_state_dict(state)
+    return loader
 
 
-def _checked_format(format: str | None) -> str:
-    installed = "torch" in sys.modules or importlib.util.find_spec("torch") is not None
-    if format is None:
-        return "torch" if installed else "numpy"
-    if format not in ("torch", "numpy"):
-        raise ValueError(f'format {format!r}: "torch" or "numpy"')
-    if format == "torch" and not installed:
-        raise ValueError('format "torch": torch is not installed; install it, or use format="numpy"')
-    return format
-
-
-def _checked_dtype(dtype: str, plan: plans.Plan) -> str:
-    if dtype not in ("int64", "int32", "uint16"):
-        raise ValueError(f'dtype {dtype!r}: "int64", "int32" or "uint16"')
-    if dtype == "uint16" and plan.dtype != "uint16":
-        raise ValueError(f'dtype "uint16" cannot hold the {plan.dtype} tokens of the mix {plan.name}; use "int32"')
-    return dtype
-
-
-def _check_tokenizer(tokenizer: str | os.PathLike[str], plan: plans.Plan) -> None:
-    given = os.fspath(tokenizer)
-    if not re.fullmatch("[0-9a-f]{64}", given):
-        try:
-            given = tokenizer_fingerprint(storage.read(_full_url(given)))
-        except FileNotFoundError as error:
-            raise ValueError(f"tokenizer {given!r} is neither a file nor a sha256 of 64 hexadecimal digits") from error
-    if given != plan.tokenizer.fingerprint:
-        raise ValueError(
-            f"the tokenizer {os.fspath(tokenizer)} has the fingerprint {given}, the mix {plan.name} was made with "
-            f"{plan.tokenizer.fingerprint}: its ids would mean other texts. Train with the mix's tokenizer "
-            f"({plan.tokenizer.path}, from the mix's folder) or make the mix with this one"
-        )
-
-
-def _full_url(url: str | os.PathLike[str]) -> str:
-    text = os.fspath(url)
-    return str(storage.local_path(text).resolve()) if storage.is_local(text) else text
+def _next_position(batch: Mapping[str, Any]) -> int:
+    if not isinstance(batch, Mapping) or "next_position" not in batch:
+        raise ValueError('state_dict(after): give a batch as it was served, with its "next_position"')
+    return int(batch["next_position"])

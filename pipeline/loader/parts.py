@@ -1,15 +1,21 @@
-"""A part of a source as the loader opens it: a tokenized dataset on this machine's disk, its tables checked."""
+"""A part of a source as the loader opens it: a tokenized dataset, its tables checked. No shard is opened for that.
 
-from collections.abc import Mapping
+What is read grows by 24 bytes a shard for the table and 190 for the manifest, of which only the head and the tables'
+lines are parsed.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
 from pipeline import plan, storage
-from pipeline.manifest import Dataset, File, MissingDatasetError, load
+from pipeline.manifest import MANIFEST, File, MissingDatasetError, check_name
 from pipeline.mds.checksums import ShardTable, granule_samples, parse_table
 
 
@@ -17,56 +23,115 @@ class DamagedDatasetError(ValueError):
     """A dataset whose files are not what its manifest, its tables or its checksums say."""
 
 
+OPENED_AT_ONCE = 16  # parts: each is two small files, so in a store the time goes into waiting
+
+Read = Callable[[str], bytes]
+
+
 @dataclass(frozen=True, kw_only=True)
 class OpenPart:
     """A tokenized dataset, ready to be read.
 
-    `folder` holds the shard files, `table` says which samples and granules each shard has, `hashes` (uint64
-    [n_granules], mapped from disk) are the granules' xxh3-64, `shard_bytes` the listed sizes by file name.
+    `folder` (a URL) holds the shard files, `table` says which samples and granules each shard has, `hashes` (uint64
+    [n_granules], mapped from disk) are the granules' xxh3-64, and None in a store, where they are read when needed.
     """
 
-    folder: Path
+    folder: str
+    fingerprint: str
     table: ShardTable
-    hashes: npt.NDArray[np.uint64]
-    shard_bytes: Mapping[str, int]
+    hashes: npt.NDArray[np.uint64] | None
 
 
-def open_part(mix_url: str, source: str, part: plan.Part, row_bytes: int) -> OpenPart:
-    """Open one part of a source of the plan in `mix_url`; the cost does not depend on the shards' sizes.
+def open_parts(
+    mix_url: str, sources: Sequence[tuple[str, Sequence[plan.Part]]], row_bytes: int, read: Read = storage.read
+) -> list[list[OpenPart]]:
+    """The parts of these sources (their names and parts), several at a time; `read` reads a file. As `open_part`."""
+    with ThreadPoolExecutor(OPENED_AT_ONCE, "shardmill-open") as pool:
+        opening = [
+            [pool.submit(open_part, mix_url, name, part, row_bytes, read) for part in parts] for name, parts in sources
+        ]
+        return [[part.result() for part in parts] for parts in opening]
+
+
+def open_part(mix_url: str, source: str, part: plan.Part, row_bytes: int, read: Read = storage.read) -> OpenPart:
+    """Open one part of a source of the plan in `mix_url`.
 
     `MissingDatasetError` where there is none; `DamagedDatasetError` where it is another than the plan means, or where
     its tables are missing, cut, changed, or contradict each other.
     """
     url = plan.resolve(mix_url, part.path)
     try:
-        dataset = load(url)
-    except MissingDatasetError as error:
+        head = parse_head(read(storage.join(url, MANIFEST)), url)
+    except FileNotFoundError as error:
         raise MissingDatasetError(
             f"the mix {mix_url} needs {url} for its source {source!r}, and no finished dataset is there; "
             "copy the whole root, not the mix's folder alone, or run `make mix` again"
         ) from error
-    if dataset.manifest.fingerprint != part.fingerprint:
+    if head.fingerprint != part.fingerprint:
         raise DamagedDatasetError(
-            f"{url} is the dataset {dataset.manifest.fingerprint}, the mix {mix_url} was made of {part.fingerprint}; "
+            f"{url} is the dataset {head.fingerprint}, the mix {mix_url} was made of {part.fingerprint}; "
             "run `make mix` again"
         )
-    table = _shard_table(dataset)
+    folder = storage.join(url, head.attempt)
+    table = _shard_table(folder, head, part.n_samples, read)
     if table.n_samples != part.n_samples:
         raise DamagedDatasetError(f"{url} holds {table.n_samples} samples, the mix {mix_url} says {part.n_samples}")
     _check_granules(table, granule_samples(row_bytes), url)
     return OpenPart(
-        folder=storage.local_path(storage.join(url, dataset.manifest.attempt)),
+        folder=folder,
+        fingerprint=part.fingerprint,
         table=table,
-        hashes=_hashes(dataset, table.n_granules),
-        shard_bytes={file.path: file.bytes for file in dataset.files("shards")},
+        hashes=_hashes(folder, head, table.n_granules),
     )
 
 
-def _shard_table(dataset: Dataset) -> ShardTable:
-    file = _listed(dataset, "shards.bin")
-    where = dataset.file_url(file)
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What the loader needs of a manifest: `tables` are its files of the table "tables", by path."""
+
+    url: str
+    fingerprint: str
+    attempt: str
+    tables: dict[str, File]
+
+    def table(self, path: str) -> File:
+        """The listed file of this path; `DamagedDatasetError` where there is none."""
+        if path not in self.tables:
+            raise DamagedDatasetError(f"{self.url}: its manifest lists no {path}")
+        return self.tables[path]
+
+
+_FIELD = {name: re.compile(rb'\n "%s": ("[^"\\]*")' % name.encode()) for name in ("fingerprint", "attempt")}
+_TABLE = re.compile(rb'\{\s*"table": "tables",[^{}]*\}')
+
+
+def parse_head(text: bytes, url: str) -> Head:
+    """The head of a manifest as `manifest.publish` writes it, without the list of its shards, which may be long;
+    `DamagedDatasetError` that names the dataset at `url` where it is none."""
     try:
-        data = storage.read(where)
+        fields = {name: json.loads(pattern.findall(text)[0]) for name, pattern in _FIELD.items()}
+        files = [File(**json.loads(match)) for match in _TABLE.findall(text)]
+        check_name(fields["attempt"])
+        for file in files:
+            check_name(file.path)
+            _check_file(file)
+        return Head(url=url, **fields, tables={file.path: file for file in files})
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedDatasetError(f"{url}/{MANIFEST} is not a manifest of this project: {error}") from error
+
+
+def _check_file(file: File) -> None:
+    if type(file.bytes) is not int or file.bytes < 0 or not isinstance(file.xxh3, str):
+        raise ValueError(f"{file.path} is listed with {file.bytes!r} bytes and the xxh3 {file.xxh3!r}")
+
+
+def _shard_table(folder: str, head: Head, n_samples: int, read: Read) -> ShardTable:
+    file = head.table("shards.bin")
+    where = storage.join(folder, file.path)
+    if file.bytes > 24 * (n_samples + 1):  # before memory is taken for it: a shard has at least one sample
+        raise DamagedDatasetError(f"{where} is listed with {file.bytes} bytes, too many for {n_samples} samples")
+    try:
+        data = read(where)
     except FileNotFoundError as error:
         raise DamagedDatasetError(f"{where} is listed in the dataset's manifest, but is not there") from error
     found = xxhash.xxh3_64_hexdigest(data)
@@ -78,24 +143,20 @@ def _shard_table(dataset: Dataset) -> ShardTable:
         raise DamagedDatasetError(str(error)) from error
 
 
-def _hashes(dataset: Dataset, n_granules: int) -> npt.NDArray[np.uint64]:
-    file = _listed(dataset, "granules.bin")
-    path = storage.local_path(dataset.file_url(file))
-    found = path.stat().st_size if path.exists() else None
+def _hashes(folder: str, head: Head, n_granules: int) -> npt.NDArray[np.uint64] | None:
+    file = head.table("granules.bin")
+    url = storage.join(folder, file.path)
+    path = storage.local_path(url) if storage.is_local(url) else None
+    found = file.bytes if path is None else path.stat().st_size if path.exists() else None
     if found != file.bytes or found != 8 * n_granules:
         raise DamagedDatasetError(
-            f"{path} has {found} bytes, the manifest says {file.bytes}, and {n_granules} granules need {8 * n_granules}"
+            f"{url} has {found} bytes, the manifest says {file.bytes}, and {n_granules} granules need {8 * n_granules}"
         )
+    if path is None:
+        return None
     if n_granules == 0:  # an empty file cannot be mapped
         return np.empty(0, np.uint64)
-    return np.memmap(path, "<u8", mode="r")
-
-
-def _listed(dataset: Dataset, name: str) -> File:
-    for file in dataset.files("tables"):
-        if file.path == name:
-            return file
-    raise DamagedDatasetError(f"{dataset.url}: its manifest lists no {name}")
+    return np.asarray(np.memmap(path, "<u8", mode="r"))
 
 
 def _check_granules(table: ShardTable, per_granule: int, where: str) -> None:

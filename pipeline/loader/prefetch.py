@@ -2,32 +2,49 @@
 
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
 
 ALIVE_CHECK_SECONDS = 1.0  # how long a waiting training loop trusts that the thread still works
+HAND_OVER_SECONDS = 0.0002
+"""What it costs to wake a thread and to be woken by it. A loop that does less than this with a batch has nothing that
+the thread could hide its work behind: it makes its batches itself, which is twice as fast."""
 
 
 class Prefetcher(Generic[T]):
     """Runs `items` in a daemon thread, at most `depth` results ahead of the consumer (and one more in the making).
 
     The results come in order; an exception of the iterator is raised, itself and with its own traceback, where its
-    result was due, and again on every later call. `close` ends the thread and waits for it.
+    result was due, and again on every later call. A consumer that does nothing between its calls runs the iterator
+    itself. `close` ends the thread and waits for it; `interrupt` is called before that, to end what the thread waits
+    for. `waited_seconds`: how long the consumer has spent in `next`.
     """
 
-    def __init__(self, items: Iterator[T], depth: int, name: str) -> None:
+    def __init__(self, items: Iterator[T], depth: int, name: str, interrupt: Callable[[], None] = lambda: None) -> None:
+        self._interrupt = interrupt
+        self.waited_seconds = 0.0
+        self._items = items
         self._depth = depth
         self._ready: deque[T] = deque()
         self._changed = threading.Condition()
+        self._making = False  # somebody runs the iterator
+        self._resting = False  # the thread does not: the consumer is faster alone
         self._stopped = False
         self._finished = False
         self._error: BaseException | None = None
+        self._left = 0.0  # when the consumer was given its last result
         self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, args=(items,), name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def n_ready(self) -> int:
+        """Results that wait for the consumer."""
+        return len(self._ready)
 
     def next(self) -> T:
         """The next result; waits for it. `StopIteration` after the last one."""
@@ -36,19 +53,12 @@ class Prefetcher(Generic[T]):
                 "the loader was in use when this process was forked, and its thread stayed behind; "
                 "make the loader in the process that reads from it"
             )
-        with self._changed:
-            while not (self._ready or self._finished):
-                self._changed.wait(ALIVE_CHECK_SECONDS)
-                if not self._thread.is_alive() and not (self._ready or self._finished):
-                    raise RuntimeError("the loader's thread has died without a word; load the last state and go on")
-            if self._ready:
-                self._changed.notify_all()
-                return self._ready.popleft()
-        if isinstance(self._error, Exception):
-            raise self._error
-        if self._error is not None:  # a SystemExit, raised again, would end the training as if all were well
-            raise RuntimeError(f"the loader's thread was ended by {self._error!r}") from self._error
-        raise StopIteration
+        asked = time.perf_counter()
+        try:
+            return self._next(idle=asked - self._left < HAND_OVER_SECONDS)
+        finally:
+            self._left = time.perf_counter()
+            self.waited_seconds += self._left - asked
 
     def close(self) -> None:
         """End the thread and wait for it; results not taken are dropped. Closing twice is harmless."""
@@ -59,25 +69,65 @@ class Prefetcher(Generic[T]):
             self._ready.clear()
             self._changed.notify_all()
         if self._thread is not threading.current_thread():
+            self._interrupt()
             self._thread.join()
 
-    def _run(self, items: Iterator[T]) -> None:
+    def _next(self, *, idle: bool) -> T:
+        with self._changed:
+            self._resting = idle
+            if not idle:
+                self._changed.notify_all()  # the thread may have rested
+            while not (self._ready or self._finished or (idle and not self._making)):
+                self._changed.wait(ALIVE_CHECK_SECONDS)
+                if not self._thread.is_alive() and not (self._ready or self._finished):
+                    raise RuntimeError("the loader's thread has died without a word; load the last state and go on")
+            if self._ready:
+                return self._ready.popleft()
+            if self._finished:
+                self._raise()
+            self._making = True
+        made = self._make()
+        with self._changed:
+            self._making = False
+        if not made and self._error is not None:
+            raise self._error  # in the thread where it was raised, be it a KeyboardInterrupt
+        if not made:
+            raise StopIteration
+        return made[0]
+
+    def _raise(self) -> NoReturn:
+        if isinstance(self._error, Exception):
+            raise self._error
+        if self._error is not None:  # a SystemExit, raised again, would end the training as if all were well
+            raise RuntimeError(f"the loader's thread was ended by {self._error!r}") from self._error
+        raise StopIteration
+
+    def _run(self) -> None:
+        while self._may_make():
+            made = self._make()
+            with self._changed:  # at once: between the two the consumer would make, and have, the one after this
+                self._making = False
+                if made and not self._stopped:
+                    self._ready.append(made[0])
+                self._changed.notify_all()
+
+    def _may_make(self) -> bool:
+        """Wait for room; whether there is anything left to make."""
+        with self._changed:
+            while not (self._stopped or self._finished):
+                if not (self._making or self._resting) and len(self._ready) < self._depth:
+                    self._making = True
+                    return True
+                self._changed.wait()
+            return False
+
+    def _make(self) -> list[T]:
+        """The next result of the iterator, or none."""
         try:
-            for item in items:
-                if not self._deliver(item):
-                    break
+            return [next(self._items)]
+        except StopIteration:
+            self._finished = True
         except BaseException as error:
             self._error = error
-        with self._changed:
             self._finished = True
-            self._changed.notify_all()
-
-    def _deliver(self, item: T) -> bool:
-        """Whether the consumer still wants more."""
-        with self._changed:
-            while len(self._ready) >= self._depth and not self._stopped:
-                self._changed.wait()
-            if not self._stopped:
-                self._ready.append(item)
-                self._changed.notify_all()
-            return not self._stopped
+        return []

@@ -1,30 +1,35 @@
-"""Which samples a rank is served at which position: the order of a training run, or one pass over the held-out ones."""
+"""Which samples are served at which position: the order of a training run, or one pass over the held-out ones."""
 
-from typing import Protocol
+from copy import copy
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-from pipeline.order import ORDER_VERSION, Rows, rank_rows
-from pipeline.plan import Plan, order_of
+from pipeline.order import ORDER_VERSION, Order, Rows, batch_rows
+from pipeline.plan import Plan, check_block, order_of
 
 
 class Sequence(Protocol):
-    """Positions 0, 1, 2, … and what stands there. `end`: the first position that is not served, or None."""
+    """Positions 0, 1, 2, … and what stands there. `end`: the first position that is not served, or None. `short_last`:
+    what is left before the end, less than a batch, is served as one."""
+
+    short_last: ClassVar[bool]
 
     @property
     def end(self) -> int | None: ...
 
-    def batch_samples(self, first: int, global_batch_size: int) -> int:
-        """How many positions the global batch at `first` has; 0: there is none, the sequence is over."""
-        ...
-
-    def rows(self, first: int, size: int, rank: int, world_size: int) -> Rows:
-        """Rows ⌊rank·size/world_size⌋ … ⌊(rank+1)·size/world_size⌋-1 of the global batch [first, first + size)."""
+    def rows(self, first: int, last: int) -> Rows:
+        """What stands at the positions [first, last), in the order of a global batch of them."""
         ...
 
 
 class TrainSequence:
-    """The order of a plan (`pipeline.order`), in whole batches up to its budget, or without end."""
+    """The order of a plan (`pipeline.order`), in whole batches up to its budget, or without end.
+
+    A plan whose first block has another hash here than where the plan was made is refused (0.1 s; `plan.check_block`).
+    """
+
+    short_last: ClassVar[bool] = False
 
     def __init__(self, plan: Plan, *, beyond_budget: bool) -> None:
         if plan.order_version != ORDER_VERSION:
@@ -32,23 +37,28 @@ class TrainSequence:
                 f"the mix {plan.name} was made for version {plan.order_version} of the order, this code follows "
                 f"version {ORDER_VERSION}; read it with the code that made it, or make the mix again"
             )
+        check_block(plan, 0)
         self._order = order_of(plan)
         self._end = None if beyond_budget else plan.budget_samples
+
+    def following(self, order: Order) -> "TrainSequence":
+        """The same with another order, of a run in which the plan was taken up by a fork."""
+        other = copy(self)
+        other._order = order
+        return other
 
     @property
     def end(self) -> int | None:
         return self._end
 
-    def batch_samples(self, first: int, global_batch_size: int) -> int:
-        whole = self._end is None or first + global_batch_size <= self._end
-        return global_batch_size if whole else 0
-
-    def rows(self, first: int, size: int, rank: int, world_size: int) -> Rows:
-        return rank_rows(self._order, first, size, rank, world_size)
+    def rows(self, first: int, last: int) -> Rows:
+        return batch_rows(self._order, first, last - first)
 
 
 class ValidationSequence:
     """All validation samples once: those of the first source, then those of the second, …; the last batch is short."""
+
+    short_last: ClassVar[bool] = True
 
     def __init__(self, plan: Plan) -> None:
         counts = [sum(part.n_samples for part in source.validation) for source in plan.sources]
@@ -62,10 +72,7 @@ class ValidationSequence:
     def end(self) -> int:
         return int(self._starts[-1])
 
-    def batch_samples(self, first: int, global_batch_size: int) -> int:
-        return max(0, min(global_batch_size, self.end - first))
-
-    def rows(self, first: int, size: int, rank: int, world_size: int) -> Rows:
-        position = np.arange(first + rank * size // world_size, first + (rank + 1) * size // world_size, dtype=np.int64)
+    def rows(self, first: int, last: int) -> Rows:
+        position = np.arange(first, last, dtype=np.int64)
         source = np.searchsorted(self._starts, position, side="right") - 1
         return Rows(position=position, source=source.astype(np.int16), sample=position - self._starts[source])

@@ -1,21 +1,26 @@
 """The loader's state: a small JSON-able dict, the same on all ranks, and the refusal of one that belongs elsewhere.
 
-    {"version": 1, "split": "train", "tokenizer": "9f…", "seed": 17, "order_version": 1,
-     "n_samples": {"code": 52011, "docs": 8107}, "plan": "3c…", "position": 1536, "skipped": [[1024, 1088]]}
+    {"version": 1, "split": "train", "tokenizer": "9f…", "sequence_length": 2048, "dtype": "uint16", "seed": 17,
+     "order_version": 2, "block_samples": 262144, "chunk_samples": 256, "n_samples": {"code": 52011, "docs": 8107},
+     "parts": {"code": [["5a…", 52011]], "docs": [["c0…", 8107]]}, "stages": [[null, {"code": "2/5", "docs": "3/5"}]],
+     "plan": "3c…", "position": 1536, "skipped": [[1024, 1088]], "fork": null}
 
 `position` is that of the next sample to be served, counted by what the training loop has received. `skipped` are the
-ranges of positions [first, last) that `skip_batches` left out, ascending. All the other fields must not change.
+ranges of positions [first, last) left out by `skip` and `skip_batches`, behind and ahead (`skips`). `fork`: see
+`forks`. All the other fields must not change; those from `n_samples` to `plan` may where a fork is asked for.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.loader.forks import parts_of, stages_of
+from pipeline.loader.skips import Ranges
 from pipeline.manifest import digest
-from pipeline.plan import Part, Plan, PlanSource
+from pipeline.plan import Part, Plan, PlanSource, order_of
 
 STATE_VERSION = 1
-
-Ranges = tuple[tuple[int, int], ...]
+FORKABLE = ("n_samples", "parts", "stages", "plan")
+SHOWN = 3  # differences that a message names
 
 
 def split_parts(source: PlanSource, split: str) -> tuple[Part, ...]:
@@ -31,43 +36,85 @@ def belonging(plan: Plan, split: str) -> dict[str, Any]:
         "version": STATE_VERSION,
         "split": split,
         "tokenizer": plan.tokenizer.fingerprint,
+        "sequence_length": plan.sequence_length,
+        "dtype": plan.dtype,
         "seed": plan.seed,
         "order_version": plan.order_version,
+        "block_samples": plan.block_samples,
+        "chunk_samples": plan.chunk_samples,
         "n_samples": {name: sum(part.n_samples for part in parts[name]) for name in parts},
+        "parts": {name: [list(part) for part in parts_of(parts[name])] for name in parts},
+        "stages": stages_of(order_of(plan)),
         "plan": plan.identity if split == "train" else digest([plan.identity, validation]),
     }
 
 
-def to_dict(owner: Mapping[str, Any], position: int, skipped: Ranges) -> dict[str, Any]:
-    """The state of a loader that belongs to `owner` (see `belonging`)."""
-    return {**owner, "position": position, "skipped": [list(pair) for pair in skipped]}
+def to_dict(
+    owner: Mapping[str, Any], position: int, skipped: Ranges, fork: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The state of a loader that belongs to `owner` (see `belonging`); `fork` is that of `forks.to_state`."""
+    return {**owner, "position": position, "skipped": [list(pair) for pair in skipped], "fork": fork}
 
 
-def from_dict(state: Mapping[str, Any], owner: Mapping[str, Any]) -> tuple[int, Ranges]:
+def from_dict(state: Mapping[str, Any], owner: Mapping[str, Any], *, fork: bool = False) -> tuple[int, Ranges]:
     """(position, skipped) of a state made by `to_dict`.
 
-    `ValueError`, with both values, if it belongs to another plan, split, seed, tokenizer, order or version of states;
-    or with the field, if it is none.
+    `ValueError`, with both values, if it belongs to another split, seed, tokenizer, order, version of states, or
+    without `fork` to another plan; or with the field, if it is none.
     """
     if not isinstance(state, Mapping):
         raise ValueError(f"the loader's state is a dict, this is a {type(state).__name__}")
+    if missing := [name for name in (*owner, "fork") if name not in state]:
+        raise ValueError(f"this is no state of a StreamingLoader: it lacks {missing[0]!r} and has {sorted(state)}")
     for name, expected in owner.items():
-        if name not in state:
-            raise ValueError(f"this is no state of a StreamingLoader: it lacks {name!r} and has {sorted(state)}")
-        if state[name] != expected:
+        if state[name] != expected and name not in FORKABLE:
+            hint = "; fork=True does not help: no pass that is running could be finished" if fork else ""
             raise ValueError(
                 f"the state belongs to another run: its {name} is {state[name]!r}, here it is {expected!r}; "
-                "going on would serve other samples than the next ones. Use the mix it was saved with, "
+                f"going on would serve other samples than the next ones{hint}. Use the mix it was saved with, "
                 "or start without this state"
             )
+    if any(state[name] != owner[name] for name in FORKABLE):
+        _check_fork(state, owner, fork)
     return _position(state.get("position")), _ranges(state.get("skipped"))
 
 
-def add_range(ranges: Ranges, first: int, last: int) -> Ranges:
-    """`ranges` and [first, last), which begins at or after their end; neighbours are joined."""
-    if ranges and ranges[-1][1] == first:
-        return (*ranges[:-1], (ranges[-1][0], last))
-    return (*ranges, (first, last))
+def _check_fork(state: Mapping[str, Any], owner: Mapping[str, Any], fork: bool) -> None:
+    """`ValueError` that names what has changed in the mix, unless that is what was asked for."""
+    if owner["split"] != "train":
+        advice = "or begin the validation pass again, without this state"
+    elif fork:
+        return
+    else:
+        advice = (
+            "or take the changed mix up knowingly: load_state_dict(state, fork=True) serves it from the next block's "
+            "border on, and each source from where it stands"
+        )
+    raise ValueError(
+        f"the state belongs to another mix: {_changes(state, owner)}; going on would serve other samples than the "
+        f"next ones. Use the mix it was saved with, {advice}"
+    )
+
+
+def _changes(state: Mapping[str, Any], owner: Mapping[str, Any]) -> str:
+    """What differs, with both values: the sources, their samples and parts, the weights; if nothing else, the plan."""
+    was, here = state["n_samples"], owner["n_samples"]
+    found = [f"it lacks the source {name!r}, here it has {here[name]} samples" for name in here if name not in was]
+    found += [f"it has {was[name]} samples of {name!r}, which is not in this mix" for name in was if name not in here]
+    both = [name for name in was if name in here]
+    found += [
+        f"its n_samples of {name!r} is {was[name]}, here it is {here[name]}" for name in both if was[name] != here[name]
+    ]
+    for name in both:
+        old, new = state["parts"][name], owner["parts"][name]
+        if was[name] == here[name] and old != new:
+            found.append(f"its parts of {name!r} are {old}, here they are {new}")
+    if state["stages"] != owner["stages"]:
+        found.append(f"its stages are {state['stages']}, here they are {owner['stages']}")
+    if not found:
+        return f"its plan is {state['plan']!r}, here it is {owner['plan']!r}"
+    more = f", and {len(found) - SHOWN} more differences" if len(found) > SHOWN else ""
+    return "; ".join(found[:SHOWN]) + more
 
 
 def _position(value: object) -> int:
@@ -83,6 +130,6 @@ def _ranges(value: object) -> Ranges:
     if not isinstance(value, list | tuple) or not all(is_range(pair) for pair in value):
         raise ValueError(f"the state's skipped is {value!r}, not a list of [first, last]")
     bounds = [bound for pair in value for bound in pair]
-    if any(left >= right for left, right in value) or bounds != sorted(bounds) or (bounds and bounds[0] < 0):
-        raise ValueError(f"the state's skipped is {value!r}, not ascending ranges [first, last)")
+    if bounds != sorted(set(bounds)) or (bounds and bounds[0] < 0):
+        raise ValueError(f"the state's skipped is {value!r}, not ascending ranges [first, last) that do not touch")
     return tuple((first, last) for first, last in value)

@@ -39,7 +39,7 @@ class Beginning:
     drawn: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Order:
     """The parameters of an order. `names` and `n_samples` (≥ 1) are one a source; the position → sample of an order
     depends on the names, not on the order in which they are listed.
@@ -67,8 +67,12 @@ class Order:
         """The eras of a source, at least one."""
         return self.eras[source] if self.eras else (Era(first_draw=0, first_pass=0, n_samples=self.n_samples[source]),)
 
+    # The caches hash and compare an order at every call: hundreds of Fractions would take longer than what is cached.
     def __hash__(self) -> int:
-        return hash(self._identity)  # the caches hash an order at every call; hundreds of Fractions take too long
+        return hash(self._identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Order) and self._identity == other._identity
 
     @cached_property
     def _identity(self) -> str:

@@ -1,15 +1,15 @@
 import resource
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+import xxhash
 
 from pipeline import plan as plans
 from pipeline.loader.granules import Granules
 from pipeline.loader.parts import DamagedDatasetError, open_part
-from pipeline.mds.checksums import granule_hashes
 from tests.tiny_mix import make_tiny_mix, tiny_row, tiny_shard
 
 ROW_BYTES = 32
@@ -89,14 +89,32 @@ def test_each_granule_is_verified_once(tiny: Path, monkeypatch: pytest.MonkeyPat
     granules = opened(tiny)
     hashed: list[int] = []
 
-    def counting(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-        hashed.append(len(data))
-        return granule_hashes(data)
+    def counting(data: memoryview) -> int:
+        hashed.append(len(data) // ROW_BYTES)
+        return int(xxhash.xxh3_64_intdigest(data))
 
-    monkeypatch.setattr("pipeline.loader.granules.granule_hashes", counting)
+    monkeypatch.setattr("pipeline.loader.granules.xxhash", SimpleNamespace(xxh3_64_intdigest=counting))
     rows(granules, 0, [0, 1, 7, 7, 16])  # the first granule, and the third, of one sample
     rows(granules, 0, [2, 16])
     assert hashed == [8, 1]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_file_that_was_replaced_is_verified_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool) -> None:
+    monkeypatch.setattr("pipeline.loader.mapped.STAMP_SECONDS", -1.0)  # it is looked at each time
+    mix = make_tiny_mix(tmp_path)
+    shard = tiny_shard(mix, "docs")
+    granules = opened(mix)
+    assert rows(granules, 1, [0]) == [tiny_row(1, 0)]
+    other = Path(shutil.copy(shard, tmp_path / "other"))
+    if not same:
+        flip(other, other.stat().st_size - ROW_BYTES * 30)
+    other.replace(shard)
+    if same:
+        assert rows(granules, 1, [0]) == [tiny_row(1, 0)]
+    else:
+        with pytest.raises(DamagedDatasetError, match=r"granule 0 .* is damaged"):
+            rows(granules, 1, [0])
 
 
 @pytest.mark.parametrize("change", [-1, 1])
@@ -105,7 +123,7 @@ def test_a_shard_of_another_size_is_refused(tmp_path: Path, change: int) -> None
     shard = tiny_shard(mix, "docs")
     data = shard.read_bytes()
     shard.write_bytes(data[:-1] if change < 0 else data + b"x")
-    message = f"{shard} has {len(data) + change} bytes, the dataset's manifest says {len(data)}, and 30 rows need"
+    message = f"{shard} has {len(data) + change} bytes, its 30 rows need {len(data)}"
     with pytest.raises(DamagedDatasetError, match=message):
         rows(opened(mix), 1, [0])
 

@@ -81,6 +81,7 @@ def test_a_killed_thread_is_noticed_by_the_waiting_loop() -> None:
 
 
 def test_a_thread_that_vanished_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.loader.prefetch.HAND_OVER_SECONDS", 0.0)  # the consumer does not work itself
     prefetcher = Prefetcher(iter([1]), 2, "test")
     assert prefetcher.next() == 1
     prefetcher.close()
@@ -98,3 +99,71 @@ def test_in_a_forked_process_it_refuses_instead_of_hanging(monkeypatch: pytest.M
             prefetcher.next()
         prefetcher.close()  # returns at once
     prefetcher.close()
+
+
+def test_a_consumer_that_does_nothing_else_makes_its_results_itself() -> None:
+    makers: list[str] = []
+
+    def items() -> Iterator[int]:
+        for i in range(1000):
+            makers.append(threading.current_thread().name)
+            yield i
+
+    prefetcher = Prefetcher(items(), 2, "test")
+    assert [prefetcher.next() for _ in range(1000)] == list(range(1000))
+    assert makers.count(threading.current_thread().name) > 900
+    prefetcher.close()
+
+
+def test_results_come_in_order_however_late_the_thread_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer in a hurry once made, and had, the result after the one that the thread had made and not delivered."""
+    make = Prefetcher[int]._make
+
+    def made_and_late(self: Prefetcher[int]) -> list[int]:
+        made = make(self)
+        if threading.current_thread() is self._thread:
+            time.sleep(0.001)
+        return made
+
+    monkeypatch.setattr(Prefetcher, "_make", made_and_late)
+    prefetcher = Prefetcher(iter(range(300)), 2, "test")
+    for expected in range(300):
+        assert prefetcher.next() == expected
+        if expected % 7 == 0:
+            time.sleep(0.0004)
+    with pytest.raises(StopIteration):
+        prefetcher.next()
+    prefetcher.close()
+
+
+def test_closing_ends_what_the_thread_waits_for() -> None:
+    ended = threading.Event()
+
+    def items() -> Iterator[int]:
+        ended.wait(60)
+        yield 1
+
+    prefetcher = Prefetcher(items(), 2, "test", interrupt=ended.set)
+    start = time.perf_counter()
+    prefetcher.close()
+    assert time.perf_counter() - start < 5
+
+
+class SlowToDeliver(Prefetcher[int]):
+    """Rests between the making of a result and its delivery, where another thread may come in."""
+
+    def _make(self) -> list[int]:
+        made = super()._make()
+        time.sleep(0.002)
+        return made
+
+
+def test_a_hasty_consumer_does_not_overtake_the_thread() -> None:
+    prefetcher = SlowToDeliver(iter(range(20)), 2, "test")
+    received = []
+    for number in range(20):
+        received.append(prefetcher.next())
+        if number % 3 == 0:
+            time.sleep(0.003)  # the thread begins a result; then the consumer comes back in a hurry
+    prefetcher.close()
+    assert received == list(range(20))

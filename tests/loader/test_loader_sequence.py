@@ -15,43 +15,49 @@ def plan(tiny: Path) -> plans.Plan:
 
 
 def test_training_follows_the_order_of_the_plan(plan: plans.Plan) -> None:
-    rows = TrainSequence(plan, beyond_budget=False).rows(60, 12, 0, 1)
+    rows = TrainSequence(plan, beyond_budget=False).rows(60, 72)
     expected = batch_rows(order_of(plan), 60, 12)
     assert rows.position.tolist() == expected.position.tolist()
     assert rows.source.tolist() == expected.source.tolist()
     assert rows.sample.tolist() == expected.sample.tolist()
 
 
-def test_training_serves_whole_batches_up_to_the_budget(plan: plans.Plan) -> None:
+def test_training_ends_with_the_budget_in_whole_batches(plan: plans.Plan) -> None:
     sequence = TrainSequence(plan, beyond_budget=False)
     assert sequence.end == 1000
-    assert [sequence.batch_samples(first, 30) for first in (0, 960, 970, 971, 1000)] == [30, 30, 30, 0, 0]
+    assert not sequence.short_last
 
 
 def test_beyond_the_budget_there_is_no_end(plan: plans.Plan) -> None:
     sequence = TrainSequence(plan, beyond_budget=True)
     assert sequence.end is None
-    assert sequence.batch_samples(10**9, 30) == 30
+    assert len(sequence.rows(10**9, 10**9 + 30)) == 30
 
 
 def test_another_version_of_the_order_is_refused(plan: plans.Plan) -> None:
-    with pytest.raises(ValueError, match="was made for version 99 of the order, this code follows version 1"):
+    with pytest.raises(ValueError, match="was made for version 99 of the order, this code follows version 2"):
         TrainSequence(replace(plan, order_version=99), beyond_budget=False)
+
+
+def test_a_plan_whose_order_is_another_here_is_refused(plan: plans.Plan) -> None:
+    other = replace(plan, block_hashes=("0" * 32, *plan.block_hashes[1:]))
+    with pytest.raises(ValueError, match=f"the hash 0{{32}}, here it is {plan.block_hashes[0]}"):
+        TrainSequence(other, beyond_budget=False)
 
 
 def test_validation_serves_the_sources_one_after_the_other(plan: plans.Plan) -> None:
     sequence = ValidationSequence(plan)
-    rows = sequence.rows(0, 14, 0, 1)
+    rows = sequence.rows(0, 14)
     assert sequence.end == 14
     assert rows.position.tolist() == list(range(14))
     assert rows.source.tolist() == [0] * 6 + [1] * 8
     assert rows.sample.tolist() == [*range(6), *range(8)]
 
 
-def test_the_last_validation_batch_is_short_and_dealt_to_all(plan: plans.Plan) -> None:
+def test_the_last_validation_batch_is_short(plan: plans.Plan) -> None:
     sequence = ValidationSequence(plan)
-    assert [sequence.batch_samples(first, 6) for first in (0, 6, 12, 18)] == [6, 6, 2, 0]
-    assert [sequence.rows(12, 2, rank, 3).position.tolist() for rank in range(3)] == [[], [12], [13]]
+    assert sequence.short_last
+    assert sequence.rows(12, 14).position.tolist() == [12, 13]
 
 
 def test_a_mix_without_validation_says_how_to_get_one(plan: plans.Plan) -> None:

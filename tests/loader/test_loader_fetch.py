@@ -1,0 +1,107 @@
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pipeline.loader import fetch
+from pipeline.loader.fetch import Fetcher, StorageError
+
+URL = "memory://bucket/file"
+DATA = bytes(range(100))
+
+Answer = Callable[[int, int], bytes]
+
+
+class Store:
+    """Answers each request with the next of `answers`, then rightly."""
+
+    def __init__(self, answers: list[Exception | bytes | float]) -> None:
+        self.answers: Iterator[Exception | bytes | float] = iter(answers)
+        self.renewed = 0
+        self.loop = asyncio.get_event_loop()
+
+    async def read(self, url: str, start: int, stop: int) -> bytes:
+        answer = next(self.answers, DATA[start:stop])
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, float):
+            await asyncio.sleep(answer)
+            return DATA[start:stop]
+        return answer
+
+    def renew(self) -> None:
+        self.renewed += 1
+
+
+def read(answers: list[Exception | bytes | float], deadline_seconds: float = 5.0) -> tuple[bytes, Fetcher, Store]:
+    async def body() -> tuple[bytes, Fetcher, Store]:
+        fetcher = Fetcher(URL, deadline_seconds=deadline_seconds, seed=1)
+        store = Store(answers)
+        fetcher._reader = store  # type: ignore[assignment]
+        return await fetcher.read(URL, 10, 20), fetcher, store
+
+    return asyncio.run(body())
+
+
+@pytest.mark.parametrize("failure", [OSError(16, "SlowDown"), TimeoutError(), ConnectionResetError(), b"short"])
+def test_a_failure_is_tried_again(failure: Exception | bytes) -> None:
+    data, fetcher, _ = read([failure, failure])
+    assert data == DATA[10:20]
+    assert (fetcher.stats.shown()["requests"], fetcher.stats.shown()["retries"]) == (3, 2)
+
+
+def test_a_slow_request_gets_a_second_one_beside_it() -> None:
+    begin = time.perf_counter()
+    data, fetcher, _ = read([30.0])
+    assert data == DATA[10:20]
+    assert time.perf_counter() - begin < 2
+    assert fetcher.stats.shown()["hedges"] == 1
+
+
+def test_the_second_ones_failure_does_not_end_the_first() -> None:
+    data, fetcher, _ = read([0.7, OSError("no")])
+    assert data == DATA[10:20]
+    assert fetcher.stats.shown()["retries"] == 0
+
+
+def test_at_the_deadline_the_last_failure_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = time.perf_counter()
+    with pytest.raises(
+        StorageError, match=r"file \[10, 20\) could not be read in 0.5 seconds, .* OSError: it broke"
+    ) as e:
+        read([OSError("it broke")] * 1000, deadline_seconds=0.5)
+    assert time.perf_counter() - begin < 2
+    assert str(e.value.__cause__) == "it broke"
+
+
+def test_a_hanging_store_is_given_up_at_the_deadline() -> None:
+    begin = time.perf_counter()
+    with pytest.raises(StorageError, match="TimeoutError"):
+        read([60.0] * 100, deadline_seconds=0.5)
+    assert time.perf_counter() - begin < 2
+
+
+def test_expired_credentials_are_renewed_once() -> None:
+    data, _, store = read([PermissionError("ExpiredToken")])
+    assert (data, store.renewed) == (DATA[10:20], 1)
+    with pytest.raises(PermissionError, match="AccessDenied"):
+        read([PermissionError("ExpiredToken"), PermissionError("AccessDenied")])
+
+
+def test_a_missing_file_is_not_asked_for_again() -> None:
+    with pytest.raises(FileNotFoundError):
+        read([FileNotFoundError("gone"), b"x" * 10])
+
+
+def test_waits_are_random_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("pipeline.loader.fetch.asyncio.sleep", sleep)
+    read([OSError("no")] * 12, deadline_seconds=1000)
+    longest = [min(fetch.LONGEST_WAIT_SECONDS, fetch.FIRST_WAIT_SECONDS * 2**n) for n in range(1, 13)]
+    assert all(0 <= seconds <= most for seconds, most in zip(slept, longest, strict=True))
+    assert len(set(slept)) == 12
