@@ -37,7 +37,7 @@ format: $(SETUP) ## rewrite what `make check` says of formatting and lint
 test: $(SETUP) ## all tests but those on clusters
 	@$(BIN)/python -m pytest
 
-test-cluster: $(SETUP) ## tests on Spark standalone clusters whose processes are killed; ROUNDS=20 for the long run
+test-cluster: $(SETUP) ## tests on Spark standalone clusters, killed or bare, and Spark Connect; ROUNDS=20 for the long run
 	@$(BIN)/python -m pytest tests/cluster -o log_cli=true -o log_cli_level=INFO
 
 bench: $(SETUP) $(PEERS) ## side by side with the peers
@@ -49,8 +49,8 @@ $(PEERS): bench/peers.txt | $(SETUP)
 	@.venv/peers/bin/pip install -q --disable-pip-version-check --no-deps -r bench/peers.txt
 	@touch $(PEERS)
 
-package: $(SETUP) ## the wheel, in dist/
-	@$(BIN)/pip wheel -q --no-deps --wheel-dir dist .
+package: $(SETUP) ## in dist/: the wheel, and an archive of all packages for `spark-submit --archives`
+	@$(BIN)/python .ci/package.py dist
 
 clean: ## remove the environment and caches (not data/)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

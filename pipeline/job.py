@@ -54,7 +54,7 @@ def run(stage: str, arguments: list[str] | None = None) -> int:
 def _parse(stage: str, arguments: list[str] | None) -> argparse.Namespace:
     description = f"Shardmill: {'all stages' if stage == 'mix' else stage} of a mix."
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    parser.add_argument("--mix", required=True, help="a recipe: the path of a YAML file, or a name in mixes/")
+    parser.add_argument("--mix", required=True, help="a recipe: path or URL of a YAML file, or a name in mixes/")
     parser.add_argument("--root", default="data", help="where datasets lie: a folder or an fsspec URL (default: data)")
     parser.add_argument(
         "--cores", type=_cores, help="cores of this machine to use (default: all; not for spark-submit)"
@@ -72,8 +72,10 @@ def _cores(text: str) -> int:
     return int(text)
 
 
-def _recipe_path(mix: str) -> Path:
-    """A file of that path, else `mixes/<mix>.yaml`; `RecipeError` that lists the names there."""
+def _recipe_path(mix: str) -> str | Path:
+    """A URL, a file of that path, else `mixes/<mix>.yaml`; `RecipeError` that lists the names there."""
+    if not storage.is_local(mix):
+        return mix
     named = RECIPES / f"{mix}.yaml"
     if named.is_file() and not Path(mix).is_file():
         return named

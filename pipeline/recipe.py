@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline import recipe_errors, strict_yaml
+from pipeline import recipe_errors, storage, strict_yaml
 from pipeline.recipe_fields import Amount, FromList, Name, Share, Text
 from pipeline.recipe_parts import Decontaminate, Dedup, Holdout, Model, Source, Stage, TokenizerChoice
 
@@ -118,10 +118,9 @@ class Mix(Model):
 
 
 def load(path: str | Path) -> Mix:
-    """The recipe in the YAML file `path`; `RecipeError` where it cannot be followed."""
-    path = Path(path)
+    """The recipe in the YAML file `path`, which may be a URL; `RecipeError` where it cannot be followed."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = storage.read(str(path)).decode()
     except FileNotFoundError as error:
         raise RecipeError(f"there is no recipe at {path}; give the path of a YAML file, or a name in mixes/") from error
     except IsADirectoryError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from yaml import MarkedYAMLError, YAMLError
+from yaml import Mark, MarkedYAMLError, YAMLError
 from yaml.reader import ReaderError
 
 SHOWN_CHARACTERS = 80
@@ -69,12 +69,21 @@ REMEDIES = {
 
 
 def explain_yaml(error: YAMLError) -> str:
-    """Why a text is no YAML, and where."""
-    told = " ".join(str(error).replace('in "<unicode string>", line', "in line").split())
+    """Why a text is no YAML, and where; the lines themselves, which may hold credentials, are not shown."""
+    if isinstance(error, MarkedYAMLError):
+        said = (_placed(error.context, error.context_mark), _placed(error.problem, error.problem_mark))
+        told = ", ".join(filter(None, said))
+    else:
+        told = " ".join(str(error).replace('in "<unicode string>", line', "in line").split())
     if not isinstance(error, MarkedYAMLError | ReaderError):
         return told  # one of `strict_yaml`, which gives the remedy
     remedy = 'a text that begins with * needs quotes, as "*.jsonl"' if " alias " in told else "mend or quote it"
     return f"{told}; {remedy}"
+
+
+def _placed(what: str | None, mark: Mark | None) -> str:
+    place = f"in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{what or ''} {place}".strip()
 
 
 def explain(recipe: type[BaseModel], error: ValidationError) -> str:
@@ -100,7 +109,8 @@ def _explain(recipe: type[BaseModel], detail: ErrorDetails) -> str:
         return f"{place} {message}"
     if detail["type"] == "value_error" and isinstance(detail["input"], dict):  # of fields together: it names them
         return f"{place}: {message}" if place else message
-    return f"{place} = {_shown(detail['input'])}: {message[0].lower() + message[1:]}"
+    shown = "…" if "storage" in detail["loc"][2:] else _shown(detail["input"])  # credentials, below a source's name
+    return f"{place} = {shown}: {message[0].lower() + message[1:]}"
 
 
 def _part(part: int | str) -> str:

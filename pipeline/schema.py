@@ -38,7 +38,7 @@ SQL_TYPES = {
 @cache
 def columns(stage: str, table: str) -> tuple[dict[str, Any], ...]:
     """The columns of a table as the schema file lists them."""
-    tables = json.loads((_folder() / f"{stage}.json").read_text(encoding="utf-8"))["tables"]
+    tables = json.loads((folder() / f"{stage}.json").read_text(encoding="utf-8"))["tables"]
     return tuple(tables[table]["columns"])
 
 
@@ -93,6 +93,7 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema, where: str) -> pa.RecordBa
     return pa.record_batch(arrays, schema=schema)
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Where the schemas lie: in the installed package, or beside it in the repository."""
     inside_wheel = Path(__file__).parent / "schemas"
     return inside_wheel if inside_wheel.is_dir() else Path(__file__).parent.parent / "schemas"

@@ -1,7 +1,9 @@
-"""A SparkSession for one machine, and the progress of its tasks; nothing of it is needed under spark-submit."""
+"""A SparkSession for one machine or on Spark Connect, and the progress of its tasks; none of it is for spark-submit."""
 
 import os
 import sys
+import tarfile
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline import schema
+
+PACKAGE = Path(__file__).parent
+CODE = (".py", ".nbi", ".nbc")  # with what numba has compiled of it here: processors of the same kind take it over
 LOG_SETTINGS = Path(__file__).parent / "log4j2.properties"
 SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
@@ -40,8 +46,8 @@ POLL_SECONDS = 0.25
 
 
 def start(app: str, *, cores: int | None = None) -> SparkSession:
-    """The session of spark-submit or Spark Connect where there is one, else a new one on `cores` of this machine
-    (None: all of them)."""
+    """The session of spark-submit or Spark Connect (`SPARK_REMOTE`) where there is one, else a new one on `cores` of
+    this machine (None: all of them). Spark Connect is sent this package; what it imports must be installed there."""
     builder = SparkSession.builder.appName(app)
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
@@ -51,7 +57,22 @@ def start(app: str, *, cores: int | None = None) -> SparkSession:
         builder = builder.master(f"local[{cores or '*'}]")
         for key, value in LOCAL_SETTINGS.items():
             builder = builder.config(key, value)
-    return builder.getOrCreate()
+    spark = builder.getOrCreate()
+    if os.environ.get("SPARK_REMOTE"):
+        _send_code(spark)
+    return spark
+
+
+def _send_code(spark: SparkSession) -> None:
+    """Have executors unpack this package, as files (numba keeps nothing of code in a zip), in a folder that Spark puts
+    on their Python path."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / f"{PACKAGE.name}.tar.gz"
+        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+            for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in CODE):
+                tar.add(path, str(path.relative_to(PACKAGE)))
+            tar.add(schema.folder(), "schemas")
+        spark.addArtifacts(f"{archive}#{PACKAGE.name}", archive=True)
 
 
 @contextmanager

@@ -47,6 +47,11 @@ def make_raw(folder: Path) -> Path:
 
 def make_recipe(raw: Path, **changes: str) -> Mix:
     """A recipe over the corpus; `changes` replace or add top-level fields, given as YAML."""
+    return recipe.parse(recipe_text(raw, **changes), "the test's recipe")
+
+
+def recipe_text(raw: Path, **changes: str) -> str:
+    """The YAML of `make_recipe`."""
     fields = {
         "name": "tiny",
         "seed": "3",
@@ -58,7 +63,7 @@ def make_recipe(raw: Path, **changes: str) -> Mix:
   notes: {{root: "{raw}/notes", files: ["**/*.jsonl.gz"], rules: [gopher_quality], weight: 0.7, priority: 2}}
   pages: {{root: "{raw}/pages", files: ["*.jsonl.zst"], rules: [gopher_quality], weight: 0.3, priority: 1}}""",
     } | changes
-    return recipe.parse("\n".join(f"{name}: {value}" for name, value in fields.items()), "the test's recipe")
+    return "\n".join(f"{name}: {value}" for name, value in fields.items())
 
 
 def _lines(texts: list[str]) -> bytes:

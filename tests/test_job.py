@@ -55,6 +55,7 @@ def test_a_recipe_is_a_name_or_a_path(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "mixes" / "demo.yaml").touch()
     assert job._recipe_path("demo") == Path("mixes/demo.yaml")
     assert job._recipe_path("mixes/demo.yaml") == Path("mixes/demo.yaml")
+    assert job._recipe_path("s3://bucket/demo.yaml") == "s3://bucket/demo.yaml"
     with pytest.raises(RecipeError, match=r"there is no recipe at other; .* or a name in mixes/ \(demo\)"):
         job._recipe_path("other")
     (tmp_path / "demo").touch()

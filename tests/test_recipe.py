@@ -278,7 +278,7 @@ def test_files(files: str, message: str) -> None:
         ("priority: 1.5", "sources.code.priority = 1.5: must be a whole number"),
         ("priority: 99999999999", "sources.code.priority = 99999999999: must be at most 2147483647"),
         ("format: csv", "sources.code.format = csv: must be 'jsonl', 'parquet' or 'text'"),
-        ("storage: anon", "sources.code.storage = anon: must be a group of fields, as storage: {anon: true}"),
+        ("storage: anon", "sources.code.storage = …: must be a group of fields, as storage: {anon: true}"),
         (
             "url_field: text",
             "sources.code: text_field, url_field and id_field must be different fields, not text, text",
@@ -303,8 +303,8 @@ def test_fields_of_a_source(field: str, message: str) -> None:
         ("decontaminate: {sets: {}}", "decontaminate.sets = {}: must not be empty"),
         ("decontaminate: {sets: {a: {root: x}}}", "decontaminate.sets.a.files is missing"),
         (
-            "decontaminate: {sets: {a: {root: x, files: ['*']}}, action: passage}",
-            "decontaminate.action = passage: cutting passages is not done yet by this version; take document",
+            "decontaminate: {sets: {a: {root: x, files: ['*']}}, action: passages}",
+            "decontaminate.action = passages",
         ),
         ("dedup: {bnads: 1}", "unknown field dedup.bnads; known here are against, bands, exact"),
         ("dedup: {against: /data/x}", "dedup.against = /data/x: must be a list, as against: [/data/deduped/code/0123"),
@@ -405,6 +405,11 @@ def test_bos_takes_an_id_of_the_vocabulary() -> None:
 )
 def test_sources(sources: str, message: str) -> None:
     assert message in refusal(TINY.partition("sources:")[0] + f"sources: {sources}")
+
+
+@pytest.mark.parametrize("wrong", ["HIDDEN", "[HIDDEN]", "{secret: HIDDEN: 1}", '{secret: "HIDDEN}', "{1: HIDDEN}"])
+def test_credentials_are_not_shown_in_errors(wrong: str) -> None:
+    assert "HIDDEN" not in refusal(changed("weight: 0.4", f"weight: 0.4, storage: {wrong}"))
 
 
 @pytest.mark.parametrize(

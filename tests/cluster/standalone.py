@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,10 +70,12 @@ class Process:
 
 
 class Cluster:
-    """A running master and its workers; `folder` takes logs, work folders and Spark's scratch files."""
+    """A running master and its workers; `folder` takes logs, work folders and Spark's scratch files. `nodes` is the
+    environment of its processes; without one it is that of this project's development."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nodes: Mapping[str, str] | None = None) -> None:
         self._folder = folder
+        self._nodes = nodes
         self._mark = uuid.uuid4().hex
         self._started: list[subprocess.Popen[bytes]] = []
         self._master_log = folder / "master.log"
@@ -104,18 +106,29 @@ class Cluster:
         for started in self._started:
             started.wait()
 
-    def submit(self, arguments: Sequence[str], events: Path, output: Path) -> subprocess.Popen[bytes]:
-        """A job of the project through spark-submit, in client mode; it writes its event log below `events`."""
+    def submit(
+        self,
+        arguments: Sequence[str],
+        events: Path,
+        output: Path,
+        *,
+        driver: Mapping[str, str] | None = None,
+        folder: Path = REPOSITORY,
+        settings: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """A job of the project through spark-submit, in client mode; it writes its event log below `events`. `driver`
+        is its environment, `folder` where it works; `settings` of Spark go before those of all jobs."""
         events.mkdir()
-        settings = SETTINGS | {
+        given = SETTINGS | {
             "spark.eventLog.dir": events.as_uri(),
             "spark.executorEnv.PYTHONPATH": str(REPOSITORY),
             "spark.local.dir": str(self._folder / "driver"),
         }
-        options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+        options = [part for pair in (given | dict(settings or {})).items() for part in ("--conf", "=".join(pair))]
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self._url, *options, *arguments]
+        environment = _environment(MASTER_HOST) if driver is None else {**driver, "SPARK_LOCAL_IP": MASTER_HOST}
         with output.open("wb") as log:
-            return subprocess.Popen(command, cwd=REPOSITORY, env=_environment(MASTER_HOST), stdout=log, stderr=log)
+            return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
     def await_idle(self) -> None:
         """Wait until the executors of all applications that ended are gone, with all that they run."""
@@ -164,7 +177,8 @@ class Cluster:
     def _spawn(self, kind: str, host: str, settings: dict[str, str], arguments: Sequence[str]) -> None:
         name = f"org.apache.spark.deploy.{kind}.{kind.capitalize()}"
         command = [str(SPARK_HOME / "bin" / "spark-class"), name, "--host", host, "--webui-port", "0", *arguments]
-        environment = _environment(host) | {MARK: self._mark} | settings
+        own = _environment(host) if self._nodes is None else {**self._nodes, "SPARK_LOCAL_IP": host}
+        environment = own | {MARK: self._mark} | settings
         log = self._master_log if kind == "master" else self._folder / f"{kind}-{host}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(command, cwd=self._folder, env=environment, stdout=output, stderr=output)
@@ -183,9 +197,9 @@ class Cluster:
 
 
 @contextmanager
-def standalone(folder: Path) -> Iterator[Cluster]:
+def standalone(folder: Path, nodes: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """A cluster that is gone afterwards, whatever happens."""
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, nodes)
     try:
         cluster.start()
         yield cluster

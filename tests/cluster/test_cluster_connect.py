@@ -1,0 +1,32 @@
+"""A mix by Spark Connect: the jobs as they are, their code sent to a server that does not have it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.connect import connect_server
+from tests.cluster.outcome import orphans, outline
+from tests.cluster.standalone import REPOSITORY
+from tests.cluster.undisturbed import Undisturbed
+
+pytestmark = pytest.mark.timeout(1200)
+STAGES = ("documents", "filtered", "deduped", "tokenized", "mixed")
+
+
+def test_a_mix_by_spark_connect(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    with connect_server(tmp_path) as address:
+        for stage in STAGES:
+            job = [f"jobs/{stage}.py", "--mix", str(undisturbed.recipe), "--root", str(tmp_path / "root")]
+            run = subprocess.run(
+                [sys.executable, *job],
+                cwd=REPOSITORY,
+                env=os.environ | {"SPARK_REMOTE": address},
+                capture_output=True,
+                text=True,
+            )
+            assert run.returncode == 0, f"{stage}:\n{run.stdout}{run.stderr}{(tmp_path / 'connect.log').read_text()}"
+    assert outline(tmp_path / "root") == outline(undisturbed.root)
+    assert orphans(tmp_path / "root") == []

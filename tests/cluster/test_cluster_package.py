@@ -1,0 +1,134 @@
+"""A mix on a standalone cluster by what `make package` makes: its nodes have Spark, a bare Python of the same minor
+version, and credentials of the S3 server where raw text, recipe and root lie; nothing of this repository.
+
+Spark's standalone mode runs the drivers of Python only beside spark-submit (client mode). Here the driver has no more
+than the driver of cluster mode on other clusters has: the unpacked archive, the job's file, and the same bare Python.
+"""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.outcome import orphans, outline
+from tests.cluster.standalone import REPOSITORY, Cluster, standalone
+from tests.cluster.undisturbed import Undisturbed
+from tests.s3_server import S3Server, s3_server
+
+pytestmark = pytest.mark.timeout(1200)
+JOB_SECONDS = 600
+UNPACKED = "packages"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, str(REPOSITORY / ".ci" / "package.py"), str(folder)], check=True)
+    [found] = folder.glob("*.tar.gz")
+    return found
+
+
+@pytest.fixture(scope="module")
+def node(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a machine that knows nothing of this project."""
+    folder = tmp_path_factory.mktemp("node")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "python")], check=True)
+    python = str(folder / "python" / "bin" / "python")
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(folder / "nobody"), "PYSPARK_PYTHON": python}
+    found = server.environment("key", "secret")
+    return bare | {name: value for name, value in found.items() if name.startswith("AWS_")}
+
+
+@pytest.fixture(scope="module")
+def nodes(node: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with standalone(tmp_path_factory.mktemp("nodes"), node) as started:
+        yield started
+
+
+def finish(job: subprocess.Popen[bytes], printed: Path, cluster: Cluster) -> set[str]:
+    """Wait for a job that must end well; the files that its Python workers have mapped into memory."""
+    found: set[str] = set()
+    deadline = time.monotonic() + JOB_SECONDS
+    try:
+        while job.poll() is None and time.monotonic() < deadline:
+            found |= libraries(cluster)
+            time.sleep(0.5)
+    finally:
+        job.kill()
+        job.wait()
+        cluster.await_idle()
+    assert job.returncode == 0, printed.read_text()
+    return found
+
+
+def libraries(cluster: Cluster) -> set[str]:
+    """The files that the executors' Python workers have mapped into memory."""
+    found = set()
+    for worker in cluster.python_workers():
+        path = Path(f"/proc/{worker.pid}/maps")
+        lines = path.read_text().splitlines() if path.exists() else []
+        found |= {line.split(maxsplit=5)[5] for line in lines if " /" in line}
+    return found
+
+
+def test_a_mix_by_the_package_on_bare_nodes(
+    nodes: Cluster, node: dict[str, str], archive: Path, server: S3Server, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    raw = undisturbed.recipe.parent / "raw"
+    for name in ("raw", "recipes", "root"):
+        server.make_bucket(name)
+    server.upload(raw, "s3://raw")
+    recipe = undisturbed.recipe.read_text().replace(str(raw), "s3://raw")
+    server.client().put_object(Bucket="recipes", Key="killed.yaml", Body=recipe.encode())
+
+    driver = tmp_path / "driver"
+    with tarfile.open(archive) as tar:
+        tar.extractall(driver / UNPACKED, filter="data")
+    shutil.copy(REPOSITORY / "jobs" / "mix.py", driver)
+    job = nodes.submit(
+        ["--archives", f"{archive}#{UNPACKED}", "mix.py", "--mix", "s3://recipes/killed.yaml", "--root", "s3://root"],
+        tmp_path / "events",
+        tmp_path / "printed",
+        driver=node | {"PYTHONPATH": UNPACKED},
+        folder=driver,
+        settings={"spark.executorEnv.PYTHONPATH": UNPACKED, "spark.speculation": "false"},
+    )
+    mapped = finish(job, tmp_path / "printed", nodes)
+    stored = server.download("s3://root", tmp_path / "stored")
+    assert outline(stored) == outline(undisturbed.root)
+    assert orphans(stored) == []
+    assert any("llvmlite" in path for path in mapped)
+    assert {path for path in mapped if Path(path).is_relative_to(REPOSITORY)} == set()
+
+
+def test_a_job_beside_its_environment_on_bare_nodes(
+    nodes: Cluster, node: dict[str, str], archive: Path, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    given = ["--mix", str(undisturbed.recipe), "--root", str(root)]
+    job = nodes.submit(
+        ["--archives", f"{archive}#{UNPACKED}", "jobs/documents.py", *given],
+        tmp_path / "events",
+        tmp_path / "printed",
+        settings={
+            "spark.executorEnv.PYTHONPATH": UNPACKED,
+            "spark.pyspark.python": node["PYSPARK_PYTHON"],
+            "spark.pyspark.driver.python": sys.executable,
+            "spark.speculation": "false",
+        },
+    )
+    mapped = finish(job, tmp_path / "printed", nodes)
+    assert {path for path in mapped if Path(path).is_relative_to(REPOSITORY)} == set()
+    made = outline(undisturbed.root)
+    assert outline(root) == {name: value for name, value in made.items() if name.startswith("documents/")} != {}
