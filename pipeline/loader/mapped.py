@@ -3,7 +3,8 @@
 numpy gathers from one array; the rows of a batch lie in as many mappings as it has shards, and a Python statement for
 each row would cost as much as the copying. So rows are taken from one view of the whole address space, at the
 addresses that their mappings have. Only addresses of shards that are mapped are ever looked up: that is this file's
-task, and the reason why it is a file of its own.
+task, and the reason why it is a file of its own. Long rows are copied one by one: a statement costs little beside 32
+KiB, and the view would be of more bytes than numpy can count.
 """
 
 import mmap
@@ -22,6 +23,7 @@ from pipeline.loader.places import Int64s, Places
 MAX_MAPPED_SHARDS = 4096
 DESCRIPTOR_SHARE = 4  # a loader takes at most a quarter of the descriptors that the process may have: a mapping has one
 STAMP_SECONDS = 5.0  # how long a file is believed to be the one that was mapped
+LONG_ROW_BYTES = 2**15
 ADDRESS_LIMIT = 2**47  # of user memory: x86-64 with four levels, arm64 with 48 bits has as much or more
 
 Stamp = tuple[int, int, int]  # inode, modification time, size
@@ -35,7 +37,7 @@ class MappedShards:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._window = _Window(places.row_bytes)
+        self._window = _Window(places.row_bytes) if places.row_bytes < LONG_ROW_BYTES else None
         self._max_mapped = _max_mapped()
         self._mapped: dict[int, memoryview] = {}
         self._stamps: dict[int, Stamp] = {}
@@ -66,7 +68,13 @@ class MappedShards:
         first_row = self._first_row[shard]
         if not first_row.all():
             raise RuntimeError("a row was asked for whose shard is not mapped")
-        return self._window.rows(first_row + row * self._places.row_bytes)
+        if self._window is not None:
+            return self._window.rows(first_row + row * self._places.row_bytes)
+        rows = np.empty((len(row), self._places.row_bytes), np.uint8)
+        starts = self._places.header_bytes[shard] + row * self._places.row_bytes
+        for i, (k, start) in enumerate(zip(shard.tolist(), starts.tolist(), strict=True)):
+            rows[i] = np.frombuffer(self._mapped[k], np.uint8, self._places.row_bytes, start)
+        return rows
 
     def view(self, shard: int) -> memoryview:
         """The bytes of a mapped shard's file."""

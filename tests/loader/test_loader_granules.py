@@ -53,6 +53,14 @@ def test_no_samples_are_no_rows(tiny: Path) -> None:
     assert opened(tiny).gather(np.empty(0, np.int16), np.empty(0, np.int64)).shape == (0, 16)
 
 
+@pytest.mark.parametrize("length", [2**13, 2**14 - 1, 2**14, 2**15, 2**17])  # up to 256 KiB a row
+def test_long_rows_are_served_whole(length: int, tmp_path: Path) -> None:
+    mix = make_tiny_mix(tmp_path, sequence_length=length, shards={"code": [[2, 1]], "docs": [[2]], "web": [[1]]})
+    plan = plans.load(str(mix))
+    parts = [[open_part(str(mix), source.name, part, 2 * length) for part in source.parts] for source in plan.sources]
+    assert rows(Granules(parts, length, "uint16"), 0, [2, 0]) == [tiny_row(0, 2, length), tiny_row(0, 0, length)]
+
+
 def test_wide_tokens_are_served_whole(tmp_path: Path) -> None:
     mix = make_tiny_mix(tmp_path, sequence_length=5, dtype="uint32")
     plan = plans.load(str(mix))
