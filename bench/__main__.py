@@ -10,8 +10,8 @@ from importlib.metadata import version
 
 from bench.measure import REPOSITORY
 
-BENCHES = ("loader", "order", "minhash", "mds", "engines", "filtered", "deduped", "tokenized")
-PEERS = ("mosaicml-streaming", "datasketch", "numpy", "torch")
+BENCHES = ("loader", "order", "minhash", "mds", "engines", "filtered", "decontaminated", "deduped", "tokenized")
+PEERS = ("mosaicml-streaming", "litdata", "datasketch", "numpy", "torch")
 
 
 def main() -> int:

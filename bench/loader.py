@@ -1,135 +1,70 @@
-"""The loader against mosaicml-streaming's StreamingDataset and the limit, a numpy gather: one process, warm files.
+"""The loader against litdata, mosaicml-streaming's StreamingDataset and the limit, a numpy gather; the same rows.
 
-All give batches of int64 [batch, sequence_length], shuffled, from the very same shards (the gather: from one plain file
-of the same rows). The peer is read in three ways: as it comes; with `predownload` of the whole epoch, without which it
-sleeps whenever it has caught up with its own threads; and by index, in a permutation made outside.
+    python -m bench.loader              # everything, under 6 minutes on 2 processors that nobody else uses
+    python -m bench.loader --quick      # little of it, its figures mean nothing: does it run?
+
+In this order:
+
+1. first batch (`loader_starts`): opened at the start and resumed in the middle, files warm and cold;
+2. samples/s (`loader_rates`) of rows of 512, 2,048, 8,192 and 65,536 tokens, in one process and by 2 workers: batches
+   of int64 [batch, sequence_length], shuffled, from warm files. Ours verifies each granule when it is first read;
+   nobody else verifies. The limit gathers from one plain file and widens, which is what ours has to do too;
+3. memory (`loader_memory`), of its own and mapped;
+4. imports, each in a new interpreter;
+5. resuming (`loader_resume`) in plans of 10⁶ and of 10⁹ samples, in a new process: time and memory;
+6. bytes fetched from a store against unique bytes (`loader_fetched`) for 1 to 64 ranks, measured and predicted;
+7. what must hold (`loader_goals`).
+
+Each peer has its best setting: litdata as `lightning` says; StreamingDataset with a `predownload` of the whole epoch
+and a collation that stacks and widens in one pass (its defaults and reading by index are shown at 2,048 tokens).
+Runs of all readers are interleaved and a figure is the median of 3. `loader_readers` has the readers, `loader_data`
+and `zero_mix` the data, all below one temporary folder, which goes.
 """
 
+import argparse
 import tempfile
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch.utils.data import DataLoader
-
-from bench import loader_starts, mosaic
-from bench.fixture import SEED, make_mix, token_rows
-from bench.measure import Case, Cost, interleaved, timed
-from bench.table import figure, show
-from pipeline.loader import StreamingLoader
-
-LIMIT = "numpy: memmap[rows].astype(int64)"
-PEER = "StreamingDataset, predownload of an epoch"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """`peer_samples` of the rows are read by the peer, which is slower; both are multiples of the batches. `rounds`
-    of the reading and the imports; first batches are short and have two more."""
-
-    n_rows: int = 51_200  # 210 MB
-    sequence_length: int = 2048
-    n_shards: int = 16
-    peer_samples: int = 7_680
-    batches: tuple[int, ...] = (64, 256)
-    rounds: int = 3
-    imports: bool = True
-
-
-FULL = Sizes()
+from bench import loader_fetched, loader_goals, loader_memory, loader_rates, loader_resume, loader_starts, mosaic
+from bench.loader_data import Data, made
+from bench.loader_goals import Goal
+from bench.loader_sizes import FULL, QUICK, Sizes
 
 
 def main(sizes: Sizes = FULL) -> None:
     """Measure and print."""
+    goals: list[Goal] = []
     with tempfile.TemporaryDirectory() as name, mosaic.contained(Path(name)):
-        rows = token_rows(sizes.n_rows, sizes.sequence_length)
-        mix, shards = make_mix(Path(name), rows, sizes.n_shards)
-        plain = Path(name, "rows.bin")
-        rows.tofile(plain)
-        limit = np.memmap(plain, np.uint16, "r", shape=rows.shape)
-        del rows
-        # first of all: whatever this process knows of the order later, the processes forked from it would know too
-        loader_starts.show_first_batch(mix, shards, sizes.batches[-1], sizes.n_rows, sizes.rounds + 2)
-        for batch in sizes.batches:
-            _show(batch, sizes, interleaved(reading(mix, shards, limit, batch, sizes), sizes.rounds))
-        if sizes.imports:
-            loader_starts.show_imports(sizes.rounds)
+        root = Path(name)
+        # the main length first: whatever this process knows of the order later, those forked from it would know too
+        for length in sorted(sizes.lengths, key=lambda length: length != sizes.main_length):
+            with made(root / str(length), sizes.length_tokens // length, length, sizes.n_shards) as data:
+                if length == sizes.main_length:
+                    loader_starts.show_first_batch(data, sizes.batch(length), sizes.start_rounds)
+                goals += _rates(data, sizes)
+                if length == sizes.main_length and sizes.interpreters:
+                    loader_memory.show_memory(data, sizes.batch(length), sizes)
+        if sizes.interpreters:
+            goals.append(loader_goals.of_import(loader_starts.show_imports(sizes.rounds)))
+        loader_resume.show_resume(root, sizes)
+        loader_fetched.show_fetched(root, sizes)
+    loader_goals.show_goals(goals)
 
 
-def reading(mix: Path, shards: Path, limit: npt.NDArray[np.uint16], batch: int, sizes: Sizes) -> dict[str, Case]:
-    """All ways to read, in batches of `batch`."""
-    random = np.random.default_rng(SEED)
-    order = random.permutation(sizes.n_rows)
-    few = order[: sizes.peer_samples].tolist()
-    whole, n = sizes.peer_samples, sizes.peer_samples
-    return {
-        LIMIT: lambda: _drained(
-            (limit[order[i : i + batch]].astype(np.int64) for i in range(0, sizes.n_rows, batch)), sizes.n_rows
-        ),
-        "StreamingLoader, numpy": lambda: _ours(mix, batch, "numpy", sizes.n_rows),
-        "StreamingLoader, torch": lambda: _ours(mix, batch, "torch", sizes.n_rows),
-        "StreamingLoader, torch, second pass": lambda: _ours(mix, batch, "torch", sizes.n_rows, before=sizes.n_rows),
-        "StreamingDataset, its defaults": lambda: _peer(shards, batch, n, predownload=None),
-        PEER: lambda: _peer(shards, batch, n, predownload=whole),
-        "StreamingDataset, by index": lambda: _peer_by_index(shards, batch, few),
-    }
-
-
-def _ours(mix: Path, batch: int, format: Literal["numpy", "torch"], n_rows: int, before: int = 0) -> Cost:
-    """`n_rows` positions after `before` and a first batch: the start is not counted, first touches and checksums are
-    (those of a first pass)."""
-    with StreamingLoader(
-        mix, global_batch_size=batch, rank=0, world_size=1, beyond_budget=True, format=format
-    ) as loader:
-        walk = iter(loader)
-        for _ in range(1 + before // batch):
-            next(walk)
-        return _drained((next(walk) for _ in range(n_rows // batch - 1)), n_rows - batch)
-
-
-def _peer(shards: Path, batch: int, n_samples: int, predownload: int | None) -> Cost:
-    """An epoch through torch's DataLoader in this process, the start not counted."""
-    dataset = mosaic.open_dataset(shards, batch_size=batch, n_samples=n_samples, predownload=predownload)
-    walk = iter(DataLoader(dataset, batch_size=batch, collate_fn=mosaic.collate))
-    next(walk)
-    return _drained(walk, n_samples - batch)
-
-
-def _peer_by_index(shards: Path, batch: int, samples: list[int]) -> Cost:
-    dataset = mosaic.open_dataset(shards, batch_size=batch, n_samples=len(samples))
-    batches: Iterator[torch.Tensor] = (
-        mosaic.collate([dataset[sample] for sample in samples[i : i + batch]]) for i in range(0, len(samples), batch)
-    )
-    return _drained(batches, len(samples))
-
-
-def _drained(batches: Iterable[object], amount: float) -> Cost:
-    """The cost of taking all batches, none kept."""
-    return timed(lambda: deque(batches, maxlen=0), amount)
-
-
-def _show(batch: int, sizes: Sizes, costs: dict[str, Cost]) -> None:
-    show(
-        f"loader: {sizes.n_rows:,} rows of {sizes.sequence_length:,} uint16 in {sizes.n_shards} shards, batches of "
-        f"{batch} as int64; the peer reads {sizes.peer_samples:,} of them",
-        ["", "samples/s", "CPU µs/sample", "of the limit", "× the peer"],
-        [
-            [
-                name,
-                figure(cost.rate),
-                figure(cost.cpu_seconds / cost.amount * 1e6),
-                figure(cost.rate / costs[LIMIT].rate),
-                figure(cost.rate / costs[PEER].rate),
-            ]
-            for name, cost in costs.items()
-        ],
-    )
+def _rates(data: Data, sizes: Sizes) -> list[Goal]:
+    """Measure and print the rates of one length; the goals, if it is theirs."""
+    goals: list[Goal] = []
+    is_main = data.sequence_length == sizes.main_length
+    for batch in sorted({sizes.batch(data.sequence_length), *((sizes.small_batch,) if is_main else ())}):
+        for workers in sizes.workers if batch == sizes.batch(data.sequence_length) else (0,):
+            costs = loader_rates.measure(data, batch, workers, sizes)
+            loader_rates.show_rates(data, batch, workers, costs, sizes)
+            if is_main and workers == 0:
+                goals += loader_goals.of_rates(costs, f"{data.sequence_length:,} tokens, batches of {batch}")
+    return goals
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(prog="python -m bench.loader", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="little of everything, for development")
+    main(QUICK if parser.parse_args().quick else FULL)

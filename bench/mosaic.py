@@ -42,5 +42,5 @@ def open_dataset(shards: Path, *, batch_size: int, n_samples: int, predownload: 
 
 
 def collate(samples: list[dict[str, Any]]) -> torch.Tensor:
-    """Faster than torch's own collation: one copy a sample, one that widens."""
-    return torch.from_numpy(np.stack([sample["tokens"] for sample in samples]).astype(np.int64))
+    """Stacked and widened in one pass: faster than torch's own collation."""
+    return torch.from_numpy(np.stack([sample["tokens"] for sample in samples], dtype=np.int64))

@@ -110,13 +110,6 @@ def _signal(value: str) -> str:
     return value
 
 
-def supported_action(value: object) -> object:
-    """What becomes of contaminated documents; `ValueError` for what is not done yet."""
-    if value == "passage":
-        raise ValueError("cutting passages is not done yet by this version; take document, or leave it out")
-    return value
-
-
 FromList = BeforeValidator(_listed)
 Amount = Annotated[int, BeforeValidator(parse_amount)]
 Weight = Annotated[Fraction, BeforeValidator(parse_weight), AfterValidator(_positive)]

@@ -13,7 +13,7 @@ from pipeline.documents.spark import raw_files
 from pipeline.evaluation_sets import read_items
 from pipeline.filtered import bad_words, rules, take_down
 from pipeline.filtered.bad_words import BadWords
-from pipeline.filtered.decisions import EvaluationItems, evaluation_items
+from pipeline.filtered.evaluation_items import EvaluationItems, evaluation_items
 from pipeline.filtered.take_down import TakeDown
 from pipeline.recipe import Mix
 from pipeline.recipe_parts import Source

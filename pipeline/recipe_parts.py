@@ -5,7 +5,7 @@ Each group checks what its fields mean together; what concerns several groups is
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.documents.records import Format, ReadParams
 from pipeline.recipe_fields import (
@@ -22,7 +22,6 @@ from pipeline.recipe_fields import (
     Text,
     Weight,
     known_rules,
-    supported_action,
 )
 
 MAX_VOCABULARY = 2**24
@@ -166,12 +165,13 @@ class ItemSet(Model):
 
 
 class Decontaminate(Model):
-    """Documents that hold an item of an evaluation set, `min_overlap` of its n-grams close together, are rejected."""
+    """Documents that hold an item of an evaluation set, `min_overlap` of its words in order and close together, or all
+    of its words in a row if it has fewer than `ngram`, are rejected, or such passages are cut out."""
 
     sets: Annotated[dict[Name, ItemSet], Field(min_length=1)]
     ngram: Annotated[int, Field(ge=1, le=64)] = 13
     min_overlap: Annotated[float, Field(gt=0, le=1)] = 0.8
-    action: Annotated[Literal["document"], BeforeValidator(supported_action)] = "document"
+    action: Literal["document", "passage"] = "document"
 
 
 class Holdout(Model):

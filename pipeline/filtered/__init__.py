@@ -25,13 +25,18 @@ What is measured
 What is decided
     rule_sets.py         rule sets with their published limits
     rules.py             what a recipe's `rules:` asks for; comparisons
-    bad_words.py, take_down.py, contamination.py (match_words.py, item_index.py)    reasons of other kinds
+    bad_words.py, take_down.py    reasons of other kinds
+    contamination.py     evaluation items in documents: match_words.py (normal form), item_index.py (what is looked
+                         for), matching.py (the compiled pass), evaluation_items.py (given, stored), commonness.py (what
+                         of them is common in a source: a dataset of its own)
     decisions.py         all reasons in their order, the first of which rejects
 What is changed in kept texts
     edit_rules.py        what a recipe may have changed
-    changes.py           both kinds of changes together
+    passages.py          contaminated passages with their margins
+    changes.py           all kinds of changes together
 What a person sees
     waterfall.py         hits, overlaps, moved limits, the choice of examples; waterfall_table.py prints them
+    contamination_report.py   items found and not, passages beside them; contamination_table.py prints
     examples/            text around what triggered a reason
 The stage
     specs.py, tasks.py, spark.py    what datasets are made of; what one task does; the jobs

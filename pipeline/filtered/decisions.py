@@ -4,7 +4,7 @@ The order is: taken down, language, the recipe's rules, contaminated. The first 
 that it is rejected for; the others count as hits. What the recipe changes in texts (`edits_of`) comes after that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filtered import bad_words, c4, contamination, rules, take_down
+from pipeline.filtered import bad_words, c4, commonness, contamination, passages, rules, take_down
 from pipeline.filtered.bad_words import BadWords
 from pipeline.filtered.catalogue import COMPRESSION
-from pipeline.filtered.contamination import ItemIndex
+from pipeline.filtered.contamination import Matches
 from pipeline.filtered.edit_rules import LineRules, PiiKind
+from pipeline.filtered.evaluation_items import EvaluationItems, StoredItems
+from pipeline.filtered.passages import Passages
 from pipeline.filtered.rule_sets import Kind
 from pipeline.filtered.rules import BAD_WORDS_RULE, Rule
 from pipeline.filtered.take_down import TakeDown
-from pipeline.manifest import digest
 from pipeline.texts.buffers import slices
 from pipeline.texts.unicode_tables import UNICODE_VERSION
 
@@ -29,40 +30,23 @@ LANGUAGE_SCORE = "min_language_score"
 CONTAMINATED = "contaminated"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class EvaluationItems:
-    """The items of evaluation sets: their index, the name of each item's set, and a digest of texts and n-gram length
-    for fingerprints."""
-
-    index: ItemIndex
-    sets: tuple[str, ...]
-    digest: str
-
-
-def evaluation_items(items: Sequence[tuple[str, str]], ngram: int) -> EvaluationItems:
-    """Items, given as (name of the set, text), ready to be looked for."""
-    return EvaluationItems(
-        index=contamination.index_items(items, ngram=ngram),
-        sets=tuple(name for name, _ in items),
-        digest=digest([[list(item) for item in items], ngram]),
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """What a recipe chooses for a source.
 
     `languages` are the ones to keep (empty: all), `min_language_score` the least score of the identification, which is
     measured where either is asked for. `items` are those of evaluation sets, of which a document may hold less than
-    `min_overlap`. `lines` are C4's line rules and `masks` the kinds of personal data to mask in what is kept.
+    `min_overlap`; with `cut_passages` it is not rejected for more, but the passages are cut out. `lines` are C4's line
+    rules and `masks` the kinds of personal data to mask in what is kept.
     """
 
     rules: tuple[Rule, ...] = ()
     languages: tuple[str, ...] = ()
     min_language_score: float | None = None
     take_down: TakeDown | None = None
-    items: EvaluationItems | None = None
+    items: EvaluationItems | StoredItems | None = None
     min_overlap: float = 1.0
+    cut_passages: bool = False
     lines: LineRules | None = None
     bad_words: BadWords | None = None
     masks: tuple[PiiKind, ...] = ()
@@ -85,7 +69,7 @@ class Choice:
             found.append(Reason(name=LANGUAGE))
         found.extend(Reason(name=rule.reason, rule=rule) for rule in self._rules)
         if self.items is not None:
-            found.extend(Reason(name=f"{CONTAMINATED}.{name}") for name in dict.fromkeys(self.items.sets))
+            found.extend(Reason(name=f"{CONTAMINATED}.{name}") for name in self.items.sets)
         return tuple(found)
 
     @property
@@ -104,7 +88,8 @@ class Choice:
         if self.take_down is not None:
             found["take_down"] = self.take_down.digest
         if self.items is not None:
-            found["decontaminate"] = [contamination.VERSION, UNICODE_VERSION, self.items.digest, self.min_overlap]
+            versions = [contamination.VERSION, commonness.VERSION, UNICODE_VERSION]
+            found["decontaminate"] = [*versions, self.items.digest, self.min_overlap, self.cut_passages]
         if self.lines is not None:
             found["lines"] = asdict(self.lines)
         if self.bad_words is not None:
@@ -124,12 +109,15 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
-    """`reasons`; who is hit by which, bool [n_documents, n_reasons]; and by signal the `values` that were compared,
-    arrays [n_documents]."""
+    """`reasons`; who is hit by which, bool [n_documents, n_reasons]; by signal the `values` that were compared, arrays
+    [n_documents]; the evaluation items that were found (`matches`), and what is to be cut out of documents for them
+    (`passages`), where the choice asks for it."""
 
     reasons: tuple[Reason, ...]
     hits: npt.NDArray[np.bool_]
     values: Mapping[str, npt.NDArray[Any]]
+    matches: Matches | None = None
+    passages: Passages | None = None
 
     @property
     def first(self) -> npt.NDArray[np.int64]:
@@ -155,8 +143,16 @@ def decide(
     if choice.languages and languages is not None:
         spoken = languages.column("language").to_pylist()
         hits[LANGUAGE] = np.array([one not in choice.languages for one in spoken], np.bool_)
+    matches, cut = None, None
     if choice.items is not None:
-        hits |= _contaminated(documents, choice.items, choice.min_overlap)
+        texts, index = documents.column("text"), choice.items.index
+        matches = contamination.find(texts, index, min_overlap=choice.min_overlap)
+        held = np.zeros((len(texts), len(index.sets)), np.bool_)
+        np.logical_or.at(held, matches.document, index.in_sets[matches.item])
+        if choice.cut_passages:
+            cut = passages.passages(texts, matches)
+            held &= cut.gone[:, None]
+        hits |= {f"{CONTAMINATED}.{name}": held[:, number] for number, name in enumerate(index.sets)}
     columns = [
         hits[reason.name]
         if reason.rule is None
@@ -167,6 +163,8 @@ def decide(
         reasons=choice.reasons,
         hits=np.column_stack(columns) if columns else np.zeros((documents.num_rows, 0), np.bool_),
         values=values,
+        matches=matches,
+        passages=cut,
     )
 
 
@@ -179,15 +177,3 @@ def _measured_now(texts: pa.Array, choice: Choice) -> dict[str, npt.NDArray[Any]
     if choice.bad_words is not None:
         found[BAD_WORDS_RULE.signal] = bad_words.found(texts, choice.bad_words).astype(np.int64)
     return found
-
-
-def _contaminated(
-    documents: pa.RecordBatch, items: EvaluationItems, min_overlap: float
-) -> dict[str, npt.NDArray[np.bool_]]:
-    """One reason for each evaluation set: the documents whose strongest match is an item of it."""
-    found = contamination.find(documents.column("text"), items.index, min_overlap=min_overlap).item.tolist()
-    sets = [items.sets[item] if item >= 0 else None for item in found]
-    return {
-        f"{CONTAMINATED}.{name}": np.array([own == name for own in sets], np.bool_)
-        for name in dict.fromkeys(items.sets)
-    }

@@ -10,7 +10,8 @@ marks, byte order mark), variation selectors and the grapheme joiner are left ou
 so "3 + 4" and "3-4" are the same two words. In scripts written without spaces (`unicode_tables.UNSPACED`) each letter
 is a word, with its marks. A mark that follows no letter or number is left out.
 
-*Hash*: a word's is 64 bits over its code points. Runs of words come from one array: prefixes[i + 1] = prefixes[i] · B +
+*Hash*: a word's is 64 bits over the UTF-8 of its normal form, 8 bytes a step, so that ASCII (nearly all of most texts)
+is read 8 bytes at a time. Runs of words come from one array: prefixes[i + 1] = prefixes[i] · B +
 hash of word i (modulo 2⁶⁴), so that words i … i+n-1 have prefixes[i + n] - prefixes[i] · Bⁿ, whatever n is, and that,
 with n, is mixed once more (`run_hashes`). Different runs have the same hash with a probability of 2⁻⁶⁴; of 2⁻⁶² · d if
 they differ in the exchange of two words that stand d apart (B is 5 modulo 8).
@@ -36,6 +37,13 @@ SEPARATOR, LETTER, ALONE, MARK, DROPPED, SEVERAL = range(6)
 # Marks are put in order in runs of at most this many, as in the Stream-Safe Text Format (UAX #15, section 13).
 MOST_MARKS = 30
 MOST_PARTS = 32  # no character becomes more than 18 (U+FDFA)
+
+# A letter or number of ASCII in each of 8 bytes at once (Lamport 1975, "Multiple byte processing with full-word
+# instructions"). `_EACH` times a byte is that byte 8 times.
+_EACH = np.uint64(0x0101010101010101)
+_HIGH, _LOWER = _EACH * np.uint64(0x80), _EACH * np.uint64(0x20)
+_FROM_A, _BEYOND_Z = _EACH * np.uint64(0x80 - ord("a")), _EACH * np.uint64(0x7F - ord("z"))
+_FROM_0, _BEYOND_9 = _EACH * np.uint64(0x80 - ord("0")), _EACH * np.uint64(0x7F - ord("9"))
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # B: the golden ratio as a 64-bit fraction
 LENGTH_KEY = np.uint64(0xD1B54A32D192ED03)  # keeps runs of different lengths apart
@@ -65,9 +73,27 @@ def hash_words(texts: Texts) -> HashedWords:
     table = folds()
     starts = np.zeros(texts.n_documents + 1, np.int64)
     room = int(texts.n_bytes.sum()) // 4 + 2 * MOST_PARTS  # grows where words are shorter
+    wide = _wide(texts.data)
     return HashedWords(
-        prefixes=_hash_words(texts.data, texts.offsets, table.folds, table.parts, starts, room), starts=starts
+        prefixes=_hash_words(texts.data, wide, texts.offsets, table.folds, table.parts, starts, room, None),
+        starts=starts,
     )
+
+
+def word_places(text: bytes) -> npt.NDArray[np.int64]:
+    """Where the words of a text stand, as `hash_words` numbers them: first byte and the byte after the last, int64
+    [n, 2]. Words that come of one character have the same place."""
+    data, table = np.frombuffer(text, np.uint8), folds()
+    given = (data, _wide(data), np.array([0, len(data)]), table.folds, table.parts, np.zeros(2, np.int64))
+    n_words = len(_hash_words(*given, len(data) // 4 + 2 * MOST_PARTS, None)) - 1
+    places = np.empty((n_words, 2), np.int64)
+    _hash_words(*given, n_words + 2 * MOST_PARTS, places)
+    return places
+
+
+def _wide(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """The bytes in eights, the first lowest; what is left over is missing."""
+    return data[: len(data) // 8 * 8].view("<u8")
 
 
 def run_hashes(
@@ -137,14 +163,54 @@ def _is_dropped(character: str) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _hash_words(data, offsets, folds, parts, starts, room):  # type: ignore[no-untyped-def]
-    """The prefixes; sets `starts`[1:]. `word` is the kind of the word that is open (LETTER or ALONE), or 0."""
-    prefixes, n = np.zeros(room + 1, np.uint64), 0
+def _hash_words(data, wide, offsets, folds, parts, starts, room, places):  # type: ignore[no-untyped-def]
+    """The prefixes; sets `starts`[1:], and `places` unless it is None. `word` is the kind of the word that is open
+    (LETTER or ALONE), or 0; of it, `value` is the hash of the bytes before the last `held`/8, which are `bytes`."""
+    prefixes, n = np.empty(room + 1, np.uint64), 0
+    prefixes[0] = 0
     marks = np.empty(MOST_MARKS, np.uint32)
     for text in range(len(offsets) - 1):
         at, end = offsets[text], offsets[text + 1]
-        word, n_marks, value = 0, 0, _SEED
+        in_eights = min(end - 8, 8 * len(wide) - 16)  # here and before it 8 bytes can be read at once
+        word, n_marks, value, bytes, held, opened, closed = 0, 0, _SEED, np.uint64(0), 0, at, at
         while at < end:
+            while word == 0 and at <= in_eights:
+                eight = _eight(wide, at)
+                high = eight & _HIGH
+                lower = (eight ^ high) | _LOWER
+                inside = _in_words(eight ^ high, lower) & ~high
+                if inside & np.uint64(0x80) == 0:
+                    if high & np.uint64(0x80):
+                        break
+                    at += _leading(inside | high)
+                    continue
+                opened, length, value = at, _leading(inside ^ _HIGH), _SEED
+                while length == 8 and at + 8 <= in_eights:
+                    value, at = _step(value, lower), at + 8
+                    eight = _eight(wide, at)
+                    high = eight & _HIGH
+                    lower = (eight ^ high) | _LOWER
+                    inside = _in_words(eight ^ high, lower) & ~high
+                    length = _leading(inside ^ _HIGH)
+                word, held, closed = LETTER, 8 * length, at + length
+                if length == 8:
+                    value, bytes, held, at = _step(value, lower), np.uint64(0), 0, closed
+                    break  # the next 8 bytes are too near the end
+                read = (np.uint64(1) << np.uint64(held)) - np.uint64(1)
+                bytes = lower & read
+                if high & ~read & (read + np.uint64(1)) << np.uint64(7):
+                    at = closed
+                    break  # a character that is not ASCII follows
+                if n + 1 >= len(prefixes):
+                    prefixes = _larger(prefixes)
+                prefixes[n + 1] = prefixes[n] * BASE + _end(value, bytes, held)
+                if places is not None:
+                    places[n, 0], places[n, 1] = opened, closed
+                n, word = n + 1, 0
+                at += _leading((inside | high) & ~read)  # to what is no separator
+            if at >= end:
+                break
+            begin = at
             if data[at] < 0x80:
                 fold, at = np.int64(folds[data[at]]), at + 1
             else:
@@ -152,9 +218,8 @@ def _hash_words(data, offsets, folds, parts, starts, room):  # type: ignore[no-u
                 fold = np.int64(folds[code])
             kind = fold >> KIND
             if kind == LETTER and word == LETTER and n_marks == 0:
-                value = _step(value, fold)
-                while at < end and data[at] < 0x80 and np.int64(folds[data[at]]) >> KIND == LETTER:  # most of the time
-                    value, at = _step(value, np.int64(folds[data[at]])), at + 1
+                value, bytes, held = _append(value, bytes, held, fold)
+                closed = at
                 continue
             if kind == SEPARATOR and word == 0:
                 continue
@@ -167,28 +232,89 @@ def _hash_words(data, offsets, folds, parts, starts, room):  # type: ignore[no-u
                 if kind == DROPPED or (kind == MARK and word == 0):
                     continue
                 if kind == MARK and (part >> CLASS) & 0xFF and n_marks < MOST_MARKS:
-                    n_marks = _insert(marks, n_marks, part)
+                    n_marks, closed = _insert(marks, n_marks, part), at
                     continue
-                value, n_marks = _with_marks(value, marks, n_marks), 0
+                value, bytes, held = _with_marks(value, bytes, held, marks, n_marks)
+                n_marks = 0
                 if kind != MARK and word != 0 and (kind != LETTER or word == ALONE):
-                    prefixes[n + 1] = prefixes[n] * BASE + value
+                    prefixes[n + 1] = prefixes[n] * BASE + _end(value, bytes, held)
+                    if places is not None:
+                        places[n, 0], places[n, 1] = opened, closed
                     n, word = n + 1, 0
                 if kind != SEPARATOR:
                     if word == 0:
-                        word, value = int(kind), _SEED
-                    value = _step(value, part)
+                        word, value, bytes, held, opened = int(kind), _SEED, np.uint64(0), 0, begin
+                    value, bytes, held = _append(value, bytes, held, part)
+                    closed = at
         if word != 0:
-            prefixes[n + 1] = prefixes[n] * BASE + _with_marks(value, marks, n_marks)
+            if n + 1 >= len(prefixes):
+                prefixes = _larger(prefixes)
+            value, bytes, held = _with_marks(value, bytes, held, marks, n_marks)
+            prefixes[n + 1] = prefixes[n] * BASE + _end(value, bytes, held)
+            if places is not None:
+                places[n, 0], places[n, 1] = opened, closed
             n += 1
         starts[text + 1] = n
     return prefixes[: n + 1]
 
 
 @njit(cache=True, nogil=True)
-def _step(value, entry):  # type: ignore[no-untyped-def]
-    """A word's hash with one more character."""
-    value = (value ^ np.uint64(entry & CODE)) * _FACTOR
+def _eight(wide, at):  # type: ignore[no-untyped-def]
+    """The 8 bytes from `at` on, the first lowest."""
+    shift = np.uint64(at & 7) * np.uint64(8)
+    return wide[at >> 3] >> shift | (wide[(at >> 3) + 1] << np.uint64(1)) << (np.uint64(63) - shift)
+
+
+@njit(cache=True, nogil=True)
+def _in_words(seven, lower):  # type: ignore[no-untyped-def]
+    """The highest bit of each byte that is a letter or number: by its lower 7 bits as they are, and in lower case."""
+    letters = (lower + _FROM_A) & ~(lower + _BEYOND_Z)
+    return (letters | ((seven + _FROM_0) & ~(seven + _BEYOND_9))) & _HIGH
+
+
+@njit(cache=True, nogil=True)
+def _leading(high):  # type: ignore[no-untyped-def]
+    """How many bytes stand before the first one whose highest bit is set: 0 to 8; no other bits are."""
+    if high == 0:
+        return 8
+    below = (high & (~high + np.uint64(1))) - np.uint64(1)
+    return np.int64(((below >> np.uint64(7)) & _EACH) * _EACH >> np.uint64(56))
+
+
+@njit(cache=True, nogil=True)
+def _step(value, bytes):  # type: ignore[no-untyped-def]
+    """A word's hash with 8 more bytes."""
+    value = (value ^ bytes) * _FACTOR
     return value ^ (value >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True)
+def _end(value, bytes, held):  # type: ignore[no-untyped-def]
+    """The hash of a word that ends here."""
+    return _step(value, bytes) if held else value
+
+
+@njit(cache=True, nogil=True)
+def _append(value, bytes, held, entry):  # type: ignore[no-untyped-def]
+    """A word's hash with one more character, in UTF-8."""
+    code = np.uint64(entry & CODE)
+    if code < 0x80:
+        return _append_byte(value, bytes, held, code)
+    n = 2 if code < 0x800 else 3 if code < 0x10000 else 4
+    lead = np.uint64((0xF00 >> n) & 0xFF)
+    for k in range(n - 1, -1, -1):
+        low = code >> np.uint64(6 * k)
+        byte = lead | low if k == n - 1 else np.uint64(0x80) | (low & np.uint64(0x3F))
+        value, bytes, held = _append_byte(value, bytes, held, byte)
+    return value, bytes, held
+
+
+@njit(cache=True, nogil=True)
+def _append_byte(value, bytes, held, byte):  # type: ignore[no-untyped-def]
+    bytes |= byte << np.uint64(held)
+    if held == 56:
+        return _step(value, bytes), np.uint64(0), 0
+    return value, bytes, held + 8
 
 
 @njit(cache=True, nogil=True)
@@ -203,10 +329,10 @@ def _insert(marks, n_marks, entry):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _with_marks(value, marks, n_marks):  # type: ignore[no-untyped-def]
+def _with_marks(value, bytes, held, marks, n_marks):  # type: ignore[no-untyped-def]
     for k in range(n_marks):
-        value = _step(value, np.int64(marks[k]))
-    return value
+        value, bytes, held = _append(value, bytes, held, np.int64(marks[k]))
+    return value, bytes, held
 
 
 @njit(cache=True, nogil=True)

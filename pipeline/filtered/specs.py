@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from pipeline.filtered import compression, language, signals
+from pipeline.filtered import commonness, compression, contamination, language, signals
 from pipeline.filtered.decisions import Choice
+from pipeline.filtered.evaluation_items import EvaluationItems, StoredItems
 from pipeline.manifest import Dataset, Spec
 from pipeline.texts.unicode_tables import UNICODE_VERSION
 
 STAGE = "filtered"
-VERSION = 2
+VERSION = 3
 
 
 def signals_spec(documents: Dataset) -> Spec:
@@ -24,6 +25,12 @@ def languages_spec(documents: Dataset) -> Spec:
 def compression_spec(documents: Dataset) -> Spec:
     """What the compression ratios of a source are made of: its documents and the compressor."""
     return _measured("compression", 1, documents, dict(compression.PARAMETERS))
+
+
+def commonness_spec(documents: Dataset, items: EvaluationItems | StoredItems) -> Spec:
+    """What is made of a sample of a source's documents: which parts of evaluation items are common there."""
+    versions = {"matching": contamination.VERSION, "unicode": UNICODE_VERSION}
+    return _measured(commonness.STAGE, commonness.VERSION, documents, versions | {"items": items.digest})
 
 
 def measured_specs(documents: Dataset, choice: Choice) -> list[Spec]:

@@ -1,16 +1,20 @@
-"""What one task of the stage does, file by file: measure, decide and keep, show examples."""
+"""What one task of the stage does, file by file: measure, sample, decide and keep, show examples."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filtered import changes, compression, examples, language, signals, waterfall
+from pipeline.filtered import changes, compression, contamination_report, examples, language, signals, waterfall
+from pipeline.filtered.commonness import Sample
+from pipeline.filtered.contamination_report import Shown
 from pipeline.filtered.decisions import Choice, Decisions, decide
+from pipeline.filtered.evaluation_items import StoredItems
 from pipeline.filtered.waterfall import Candidates, Example
 from pipeline.tables.sink import Sink, read_batches, read_rows
+from pipeline.texts import cuts
 
 LANGUAGE_COLUMNS = ("language", "language_score")
 NOT_ALWAYS = {
@@ -43,6 +47,17 @@ def measure(stage: str, urls: list[str], sink: Sink) -> None:
         sink.write(stage, {"doc_id": rows.column("doc_id")} | dict(MEASURES[stage](rows.column("text"))))
 
 
+def sample(items: StoredItems, n_groups: int, url: str, sink: Sink) -> None:
+    """Count what is common in the first row groups of a file of documents."""
+    counts = Sample(items.index)
+    for rows in islice(read_batches(url, ["text"]), n_groups):
+        counts.add(rows.column("text"))
+    sink.count("documents", counts.n_documents)
+    for table, column, documents in (("seeds", "seed", counts.seeds), ("items", "item", counts.items)):
+        held = np.flatnonzero(documents)
+        sink.write(table, {column: held, "documents": documents[held]})
+
+
 def filter_documents(choice: Choice, task: Task, sink: Sink) -> None:
     texts, numbers = task
     shown = Candidates()
@@ -61,15 +76,19 @@ def filter_documents(choice: Choice, task: Task, sink: Sink) -> None:
         n_bytes = rows.column("n_bytes").to_numpy()
         sink.counts.update(waterfall.count(decisions, n_bytes))
         shown.add(rows.column("doc_id"), decisions)
-        _keep(sink, rows, measured, decisions.first < 0, choice)
+        _keep(sink, rows, measured, decisions, choice)
         _reject(sink, rows, decisions)
+        if decisions.matches is not None and choice.items is not None:
+            found = contamination_report.rows(rows, decisions.first < 0, decisions.matches, choice.items.index)
+            sink.write("matches", found)
     sink.notes = shown.notes()
 
 
 def _keep(
-    sink: Sink, rows: pa.RecordBatch, measured: Mapping[str, pa.Array], kept: npt.NDArray[np.bool_], choice: Choice
+    sink: Sink, rows: pa.RecordBatch, measured: Mapping[str, pa.Array], decisions: Decisions, choice: Choice
 ) -> None:
     """The rows of the table `filtered`. What was not measured is null; signals are those of the text before changes."""
+    kept = decisions.first < 0
     which = pa.array(kept)
     columns = {name: column.filter(which) for name, column in zip(rows.schema.names, rows.columns, strict=True)}
     columns |= {name: column.filter(which) for name, column in measured.items() if name not in columns}
@@ -77,7 +96,9 @@ def _keep(
     for name, kind in NOT_ALWAYS.items():
         columns.setdefault(name, pa.nulls(n_kept, kind))
     if changes.reasons(choice):
-        changed = changes.change(columns["text"], choice)
+        cut = decisions.passages
+        passages = None if cut is None else cuts.of_documents(cut.cuts, kept)
+        changed = changes.change(columns["text"], choice, passages)
         columns |= {"text": changed.edited.texts, "n_bytes": pa.array(changed.edited.n_bytes)}
         columns["edits"] = changed.edited.edits
         sink.counts.update(waterfall.count_changes(changes.reasons(choice), changed.account))
@@ -116,6 +137,19 @@ def write_examples(choice: Choice, task: list[tuple[list[str], list[Example]]], 
                     "excerpt": [found.text],
                 },
             )
+
+
+def write_passages(task: list[tuple[list[str], list[Shown]]], sink: Sink) -> None:
+    """The passages of evaluation items that are shown, read again from the documents."""
+    for urls, mine in task:
+        ids = [doc_id for rows in _rows(urls, ["doc_id"]) for doc_id in rows.column("doc_id").to_pylist()]
+        wanted = {one.doc_id for one in mine}
+        numbers = [number for number, doc_id in enumerate(ids) if doc_id in wanted]
+        documents = read_rows(urls, numbers, ["doc_id", "url", "text"]).to_pylist()
+        by_id = {document["doc_id"]: document for document in documents}
+        for one in mine:
+            document = by_id[one.doc_id]
+            sink.write("passages", contamination_report.beside(one, document["text"], document["url"]))
 
 
 def _rows(urls: list[str], columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from pipeline import alarms
-from pipeline.filtered import rules, specs, waterfall_table
+from pipeline.filtered import contamination_table, rules, specs, waterfall_table
 from pipeline.filtered import spark as stage
 from pipeline.filtered.decisions import Choice
+from pipeline.filtered.evaluation_items import EvaluationItems
 from pipeline.flow.runner import Runner
 from pipeline.manifest import Dataset, Spec
 from pipeline.recipe import Mix
@@ -35,12 +36,28 @@ def _of_source(runner: Runner, documents: Dataset, choice: Choice) -> Dataset:
 
     def build() -> Dataset:
         numbers = [measured(measure) for measure in specs.measured_specs(documents, choice)]
+        common = _common(runner, documents, choice)
         with runner.progress(f"filtered {wanted.source}", n_bytes):
-            built = stage.build(runner.spark, documents, numbers, choice, wanted, runner.root)
+            built = stage.build(runner.spark, documents, numbers, common, choice, wanted, runner.root)
         runner.console.print(waterfall_table.table(built))
+        for line in contamination_table.lines(built):
+            runner.console.print(line)
         return built
 
     return runner.found_or(wanted, build)
+
+
+def _common(runner: Runner, documents: Dataset, choice: Choice) -> Dataset | None:
+    """What of the evaluation items is common in the source; None where none are looked for."""
+    items = choice.items
+    if not isinstance(items, EvaluationItems):
+        return None
+    wanted = specs.commonness_spec(documents, items)
+    return runner.ensure(
+        wanted,
+        documents.manifest.counts["kept_bytes"],
+        lambda: stage.build_commonness(runner.spark, documents, items, wanted, runner.root),
+    )
 
 
 def _choice(mix: Mix, named: RecipeFiles, name: str) -> Choice:
@@ -54,6 +71,7 @@ def _choice(mix: Mix, named: RecipeFiles, name: str) -> Choice:
         take_down=named.take_down,
         items=named.items,
         min_overlap=mix.decontaminate.min_overlap if mix.decontaminate else 1.0,
+        cut_passages=mix.decontaminate is not None and mix.decontaminate.action == "passage",
         lines=asked.lines,
         bad_words=named.bad_words.get(name),
         masks=asked.masks,

@@ -21,6 +21,7 @@ MADE_BY = {
     "signals": "filtered",
     "languages": "filtered",
     "compression": "filtered",
+    "commonness": "filtered",
     "delined": "deduped",
     "signatures": "deduped",
     "tokenizer": "tokenized",

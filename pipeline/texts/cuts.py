@@ -30,6 +30,17 @@ class Cuts:
         return np.repeat(np.arange(self.n_documents), np.diff(self.starts))
 
 
+def of_documents(cuts: Cuts, chosen: npt.NDArray[np.bool_]) -> Cuts:
+    """The cuts of some of the documents (bool [n_documents]), as those of a run of just them."""
+    which = chosen[cuts.documents()]
+    return Cuts(
+        starts=np.append(0, np.cumsum(np.diff(cuts.starts)[chosen])),
+        first=cuts.first[which],
+        last=cuts.last[which],
+        reason=cuts.reason[which],
+    )
+
+
 def concatenate(parts: Sequence[Cuts]) -> Cuts:
     """The cuts of runs of documents, as those of all documents."""
     before = np.cumsum([0, *(len(part.first) for part in parts)])

@@ -12,6 +12,8 @@ import pytest
 from bench import filtered, filtered_agreement, filtered_reasons, loader, mds, minhash, order, peers
 from bench.filtered_reasons import KEPT, Judged
 from bench.fixture import token_rows
+from bench.loader_rates import LIMIT
+from bench.loader_sizes import Sizes
 from bench.measure import REPOSITORY, Cost, apart, at_once, below, interleaved, timed
 from bench.prose import gathered
 from bench.table import figure, show
@@ -28,16 +30,41 @@ def figures(printed: str, label: str) -> list[list[float]]:
 
 
 def test_loader(capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = loader.Sizes(
-        n_rows=512, sequence_length=16, n_shards=3, peer_samples=64, batches=(16, 32), rounds=1, imports=False
+    sizes = Sizes(
+        lengths=(16, 32),
+        main_length=16,
+        length_tokens=8192,
+        batch_tokens=512,
+        small_batch=16,
+        peer_samples=64,
+        n_shards=3,
+        workers=(0, 1),
+        rounds=1,
+        start_rounds=1,
+        interpreters=False,
+        resumed=((20_000, 20),),
+        fetched_samples=20_000,
+        fetched_ranks=(1, 4),
     )
     loader.main(sizes)
     printed = capsys.readouterr().out
-    for label in (loader.LIMIT, "StreamingLoader, torch", loader.PEER, "StreamingDataset, by index"):
-        assert [len(row) for row in figures(printed, label)] == [4, 4]  # a table for each size of batch
-    assert [row[-1] for row in figures(printed, loader.PEER)] == [1, 1]
-    assert [row[-1] for row in figures(printed, "StreamingDataset")] == [1, 1]  # first batch: start, middle
-    assert len(figures(printed, "StreamingLoader")) == 2
+    readers = (LIMIT, "StreamingLoader", "litdata", "StreamingDataset")
+    for reader in readers:  # in batches of 16 and 32, by a worker, rows of 32 tokens, by a worker
+        assert [len(row) for row in figures(printed, reader)] == [5, 5, 5, 5, 5]
+    for reader in readers[1:]:  # warm and cold
+        assert [len(figures(printed, f"{reader}, {at}")[0]) for at in ("start", "middle")] == [4, 4]
+    for other in ("StreamingLoader, second pass", "StreamingDataset, its defaults", "StreamingDataset, by index"):
+        assert [len(row) for row in figures(printed, other)] == [5, 5]
+    for at in ("start", "middle"):
+        [[shards, _, _, _, peak_mb, own_mb, mapped_mb]] = figures(printed, f"{20_000:,} {at}")
+        assert shards == 20
+        assert own_mb + mapped_mb < peak_mb
+    for n_ranks in (1, 4):
+        [[megabytes, unique_megabytes, ratio, foretold, *_]] = figures(printed, f"{n_ranks} ranks")
+        assert 1 <= foretold < 1.5
+        assert ratio == pytest.approx(foretold, abs=0.02)
+        assert megabytes >= unique_megabytes
+    assert len(re.findall(r"(?:≥|≤) .* (?:holds|DOES NOT HOLD)$", printed, re.MULTILINE)) == 8
 
 
 def test_order(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,6 +72,10 @@ def test_order(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     for at in ("start", "middle"):
         assert [len(figures(printed, f"{n:,} {at}")[0]) for n in (20_000, 40_000, 10**12)] == [6, 6, 2]
+        [_, (cpu_seconds, peak_mb, microseconds)] = figures(printed, f"{10**12:,} {at}")
+        assert 0 < cpu_seconds < 2  # the goals are 0.6, 150 and 1; a machine may be busy
+        assert 20 < peak_mb < 150
+        assert 0 < microseconds < 3
 
 
 def test_minhash(capsys: pytest.CaptureFixture[str]) -> None:

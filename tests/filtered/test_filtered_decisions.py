@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.filtered import bad_words, rules, take_down
-from pipeline.filtered.decisions import Choice, decide, evaluation_items
+from pipeline.filtered.decisions import Choice, decide
 from pipeline.filtered.edit_rules import LineRules
+from pipeline.filtered.evaluation_items import evaluation_items
 from pipeline.filtered.signals import measure
 
 ITEM = "Which of the two rivers that meet below the old town carries more water in the spring?"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.filtered.match_words import BASE, folds, hash_words, run_hashes
+from pipeline.filtered.match_words import BASE, folds, hash_words, run_hashes, word_places
 from pipeline.texts.buffers import slices
 from pipeline.texts.unicode_tables import UNSPACED, flags_of_all
 
@@ -128,3 +128,24 @@ def test_malformed_utf8_stays_inside_the_text() -> None:
     broken = pa.array([b"\xff\xf4 a\xe4", b"b \xf3\xff"]).view(pa.string())
     assert [len(hash_words(part).prefixes) - 1 for part in slices(broken)] == [2]
     assert len(folds().folds) == 1 << 21  # what four bytes can spell
+
+
+def test_where_words_stand() -> None:
+    text = "Aé  b\u0301, 我们 ½ extraordinarily-long\n\t_x"
+    places = word_places(text.encode())
+    pieces = [text.encode()[first:last].decode() for first, last in places.tolist()]
+    assert pieces == ["Aé", "b\u0301", "我", "们", "½", "½", "extraordinarily", "long", "x"]
+    assert word_places(b"").shape == (0, 2)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.text(st.sampled_from(list("abcdefghXYZ019 ,_-\n[`{@/:\x00\x7fé我\u0301")), max_size=60),
+    st.integers(0, 20),
+)
+def test_ascii_read_in_eights_gives_the_same_words_wherever_it_stands(text: str, before: int) -> None:
+    alone = [word_hashes(word)[0][0] for word in words_by_definition(text)]
+    assert word_hashes("," * before + text + "," * 20) == [alone]
+    data = ("," * before + text).encode()
+    pieces = [words_by_definition(data[first:last].decode()) for first, last in word_places(data).tolist()]
+    assert pieces == [[word] for word in words_by_definition(text)]

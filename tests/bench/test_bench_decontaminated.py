@@ -1,0 +1,73 @@
+"""The hidden items are what the bench says of them; and the bench runs, with every kind printed."""
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from bench import decontaminated
+from bench.decontaminated_made import (
+    Chain,
+    edited,
+    in_two_paragraphs,
+    n_words,
+    not_held,
+    numbers_spelt,
+    problems,
+    reformatted,
+    verbatim,
+)
+
+TEXTS = [" ".join(f"w{(number * k) % 37}" for k in range(1, 80)) for number in range(1, 9)]
+HOST = "first line of the host\nsecond line of it\nthird line"
+
+
+def test_passages_are_runs_of_three_words_of_the_texts() -> None:
+    chain = Chain(TEXTS)
+    passages = chain.passages(np.random.default_rng(1), np.array([5, 30, 3]))
+    assert [len(passage.split()) for passage in passages] == [5, 30, 3]
+    held = " ".join(TEXTS).split()
+    triples = {tuple(held[k : k + 3]) for k in range(len(held) - 2)}
+    words = passages[1].split()
+    assert all(tuple(words[k : k + 3]) in triples for k in range(len(words) - 2))
+    assert chain.passages(np.random.default_rng(1), np.array([5, 30, 3])) == passages
+
+
+def test_items_that_the_texts_hold_are_left_out() -> None:
+    held, eight, seven = "A b c d e f g h", "x b c d e f g h i y", "x b c d e f g h y"
+    assert not_held([held, eight, seven, "few words"], ["z. a B c d e f g h i j", "few words"]) == [seven, "few words"]
+    assert not_held(["few words", "words few"], ["few words"], 2) == ["words few"]
+
+
+def test_items_are_hidden_as_it_is_said() -> None:
+    item = "On Monday Jorge counts 48 red kites at the harbour and 7 more at home."
+    for seed in range(20):
+        draw = Random(seed)
+        assert item in verbatim(draw, item, HOST)
+        assert len(verbatim(draw, item, HOST)) == len(item) + len(HOST) + 1
+        assert n_words([reformatted(draw, item, HOST)]) == n_words([item + " " + HOST])
+        assert "counts forty-eight red" in numbers_spelt(draw, item, HOST)
+        assert "and seven more" in numbers_spelt(draw, item, HOST)
+        words = edited(0.2, ["other"])(draw, item, "").split()
+        assert (len(words), words.count("other")) == (15, 3)
+        assert in_two_paragraphs(draw, item, "").replace("\n", " ").split() == item.split()
+    assert 25 <= min(n_words(problems(Random(1), 50))) <= max(n_words(problems(Random(1), 50))) <= 45
+
+
+def test_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
+    decontaminated.main(
+        decontaminated.Sizes(
+            prose_bytes=300_000,
+            code_bytes=300_000,
+            chain_bytes=200_000,
+            sample_bytes=100_000,
+            items=20,
+            ngrams=2000,
+            rounds=1,
+            processes=1,
+        )
+    )
+    printed = capsys.readouterr().out
+    for kind in ("verbatim", "20% of the words replaced", "numbers spelt out", "1 words, verbatim", "licence headers"):
+        assert f"\n  {kind}" in printed
+    assert "looking for items" in printed
