@@ -46,6 +46,11 @@ class CheckedGranules:
                 await asyncio.to_thread(self._cache.write, *self._keys(first + begin, first + end), fetched)
         return [data for data in found if data is not None]
 
+    def cancel(self) -> None:
+        """Give up the checksums that are being read: no request goes on for a reader that has ended."""
+        for task in self._pages.values():
+            task.cancel()
+
     async def _fetched(self, shard: int, first: int, expected: Sequence[int]) -> list[bytes | memoryview]:
         deadline = self._fetcher.deadline()
         spans = self._spans(shard, first, len(expected))

@@ -154,6 +154,7 @@ class Window:
         self._interrupted = True
         for future in list(self._coming.values()):
             future.cancel()
+        self._loop.call_soon_threadsafe(self._checked.cancel)
 
     def _most_granules(self) -> int:
         return max(1, min(REQUEST_BYTES // self._places.granule_bytes, self._slots.n // 4))

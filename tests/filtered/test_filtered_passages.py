@@ -13,10 +13,13 @@ LINE = "This is another line of the text, which has nothing to do with it. "
 PAGE = "".join(LINE * 2 + "\n" for _ in range(3))  # 402 bytes and more in 3 lines
 
 
+INDEX = index_items([("set", ITEM)], ngram=13)
+
+
 def left(text: str) -> str | None:
     """What is left of a text; None where it goes."""
     array = pa.array([text], pa.large_string())
-    found = passages.passages(array, find(array, index_items([("set", ITEM)], ngram=13), min_overlap=0.8))
+    found = passages.passages(array, find(array, INDEX, min_overlap=0.8))
     edited = edits.apply(array, found.cuts, [b""])
     for place in (0, edited.n_bytes[0] // 2):
         raw = edits.to_raw(edited.edits[0].as_py(), place, place)[0]
@@ -65,7 +68,7 @@ def test_nothing_of_a_passage_stays_and_the_rest_is_of_the_text(parts: list[str]
     if rest is None:
         return
     array = pa.array([rest], pa.large_string())
-    assert not len(find(array, index_items([("set", ITEM)], ngram=13), min_overlap=0.8).item)
+    assert not len(find(array, INDEX, min_overlap=0.8).item)
     assert ITEM in text or rest == text
     rest_is_of_text = iter(text)
     assert all(character in rest_is_of_text for character in rest)
