@@ -81,6 +81,7 @@ class StreamingLoader:
         cache_dir: str | os.PathLike[str] | None = None,
         cache_bytes: int | None = None,
     ) -> None:
+        options.check_flags(uneven=uneven, documents=documents, beyond_budget=beyond_budget)
         self.rank, self.world_size = resolve_rank(rank, world_size, process_group)
         check_batch(global_batch_size, self.world_size, uneven=uneven)
         check_micro_batch(micro_batch_size, global_batch_size, self.world_size, uneven=uneven)
@@ -105,7 +106,7 @@ class StreamingLoader:
         self.plan = load_plan(url, self._remote, self._stats)
         options.check_dtype(dtype, self.plan)
         if tokenizer is not None:
-            options.check_tokenizer(tokenizer, self.plan)
+            options.check_tokenizer(tokenizer, self.plan, storage_options)
         self._split = split
         self._sequence = options.sequence_of(self.plan, split, beyond_budget=beyond_budget)
         if split == "train" and self._sequence.end is not None and self._sequence.end < global_batch_size:

@@ -39,12 +39,19 @@ def check_dtype(dtype: str, plan: Plan) -> None:
         raise ValueError(f'dtype "uint16" cannot hold the {plan.dtype} tokens of the mix {plan.name}; use "int32"')
 
 
-def check_tokenizer(tokenizer: str | os.PathLike[str], plan: Plan) -> None:
-    """`ValueError`, with both fingerprints, where it is another tokenizer than the mix's."""
+def check_flags(**flags: object) -> None:
+    """`ValueError` where one is neither True nor False: "no" would mean yes."""
+    for name, value in flags.items():
+        if type(value) is not bool:
+            raise ValueError(f"{name} is {value!r}, a {type(value).__name__}; give True or False")
+
+
+def check_tokenizer(tokenizer: str | os.PathLike[str], plan: Plan, options: storage.Options = None) -> None:
+    """`ValueError`, with both fingerprints, where it is another tokenizer than the mix's; `options` of its store."""
     given = os.fspath(tokenizer)
     if not re.fullmatch("[0-9a-f]{64}", given):
         try:
-            given = tokenizer_fingerprint(storage.read(full_url(given)))
+            given = tokenizer_fingerprint(storage.read(full_url(given), None if storage.is_local(given) else options))
         except FileNotFoundError as error:
             raise ValueError(f"tokenizer {given!r} is neither a file nor a sha256 of 64 hexadecimal digits") from error
     if given != plan.tokenizer.fingerprint:

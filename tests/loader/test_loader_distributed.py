@@ -1,9 +1,11 @@
 import sys
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
-from pipeline.loader.distributed import check_batch, resolve_rank
+from pipeline.loader.distributed import check_batch, check_micro_batch, resolve_rank
 
 
 def torch_says(monkeypatch: pytest.MonkeyPatch, rank: int, world_size: int, *, initialised: bool = True) -> None:
@@ -91,3 +93,12 @@ def test_other_world_sizes_are_refused_with_usable_ones(batch: int, world_size: 
 def test_a_batch_has_at_least_one_sample() -> None:
     with pytest.raises(ValueError, match="global_batch_size 0: at least 1"):
         check_batch(0, 1, uneven=True)
+
+
+@pytest.mark.parametrize("value", ["8", 8.0, True, np.int64(8), None])
+def test_sizes_that_are_no_ints_are_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"global_batch_size is .*; give an int"):
+        check_batch(value, 1, uneven=False)
+    if value is not None:
+        with pytest.raises(ValueError, match=r"micro_batch_size is .*; give an int"):
+            check_micro_batch(value, 8, 1, uneven=False)
