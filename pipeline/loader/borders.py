@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
 from pipeline import plan, storage
 from pipeline.loader.fetch import Fetcher
-from pipeline.loader.parts import DamagedDatasetError, Head, Read, open_part, parse_head
+from pipeline.loader.parts import DamagedDatasetError, Head, Read, listed_bytes, open_part, parse_head
 from pipeline.loader.remote import Remote
 from pipeline.loader.stats import Stats
 from pipeline.manifest import MANIFEST, File
@@ -88,7 +87,7 @@ def open_borders(mix_url: str, source: str, part: plan.Part, row_bytes: int, rea
     head = parse_head(read(storage.join(url, MANIFEST)), url)
     borders, listed = _listed(head, BORDERS), _listed(head, BORDER_GROUPS)
     n_groups = int((-(-np.diff(opened.table.first_sample) // group_samples(row_bytes))).sum())
-    data = _verified(opened.folder, listed, read)
+    data = listed_bytes(opened.folder, listed, read)
     try:
         groups = parse_groups(data, n_groups, borders.bytes, f"{url}: {BORDER_GROUPS}")
     except ValueError as error:
@@ -214,19 +213,6 @@ def _listed(head: Head, name: str) -> File:
             "that were made before there were such tables have none: run `make mix` again"
         )
     return head.tables[name]
-
-
-def _verified(folder: str, file: File, read: Read) -> bytes:
-    """A listed table, whose bytes are those that the manifest means."""
-    where = storage.join(folder, file.path)
-    try:
-        data = read(where)
-    except FileNotFoundError as error:
-        raise DamagedDatasetError(f"{where} is listed in the dataset's manifest, but is not there") from error
-    found = xxhash.xxh3_64_hexdigest(data)
-    if found != file.xxh3:
-        raise DamagedDatasetError(f"{where} was changed or damaged: its xxh3 is {found}, the manifest says {file.xxh3}")
-    return data
 
 
 def _starts(counts: Sequence[int] | Int64s) -> Int64s:

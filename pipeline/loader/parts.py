@@ -130,6 +130,16 @@ def _shard_table(folder: str, head: Head, n_samples: int, read: Read) -> ShardTa
     where = storage.join(folder, file.path)
     if file.bytes > 24 * (n_samples + 1):  # before memory is taken for it: a shard has at least one sample
         raise DamagedDatasetError(f"{where} is listed with {file.bytes} bytes, too many for {n_samples} samples")
+    data = listed_bytes(folder, file, read)
+    try:
+        return parse_table(data, where)
+    except ValueError as error:
+        raise DamagedDatasetError(str(error)) from error
+
+
+def listed_bytes(folder: str, file: File, read: Read) -> bytes:
+    """A listed table, whose bytes are those that the manifest means; else `DamagedDatasetError`."""
+    where = storage.join(folder, file.path)
     try:
         data = read(where)
     except FileNotFoundError as error:
@@ -137,10 +147,7 @@ def _shard_table(folder: str, head: Head, n_samples: int, read: Read) -> ShardTa
     found = xxhash.xxh3_64_hexdigest(data)
     if found != file.xxh3:
         raise DamagedDatasetError(f"{where} was changed or damaged: its xxh3 is {found}, the manifest says {file.xxh3}")
-    try:
-        return parse_table(data, where)
-    except ValueError as error:
-        raise DamagedDatasetError(str(error)) from error
+    return data
 
 
 def _hashes(folder: str, head: Head, n_granules: int) -> npt.NDArray[np.uint64] | None:

@@ -26,7 +26,7 @@ TOKENIZER = PlanTokenizer(
     canary_ids=(1,),
 )
 
-# The table of https://huggingface.co/mosaicml/mpt-7b: tokens in the source (billions), proportion, epochs.
+# The table of the model card of mosaicml/mpt-7b: tokens in the source (billions), proportion, epochs.
 MPT_7B = {
     "mc4": ("417.99", "0.33", "0.14"),
     "c4": ("100.42", "0.299", "2.98"),
@@ -39,7 +39,7 @@ MPT_7B = {
     "arxiv": ("28.10", "0.019", "0.68"),
     "stackexchange": ("20.54", "0.014", "0.68"),
 }
-MC4_OF_MPT_30B = "2417.99"  # the same source, in the table of https://huggingface.co/mosaicml/mpt-30b
+MC4_OF_MPT_30B = "2417.99"  # the same source, in the table of mosaicml/mpt-30b
 
 
 def ranges_of(name: str, n_samples: int, n_ranges: int) -> list[Dataset]:
