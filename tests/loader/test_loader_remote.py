@@ -223,14 +223,14 @@ def suppressed(batches: Iterator[Any]) -> None:
 
 
 def test_a_store_that_never_answers_is_given_up_at_the_deadline(server: str) -> None:
-    with faulty_proxy(server, 0.0) as proxy, opened(proxy.url, deadline_seconds=1.0) as loader:
-        proxy.hang = True
+    with faulty_proxy(server, 0.0) as proxy, opened(proxy.url, deadline_seconds=4.0) as loader:
+        proxy.hang = True  # only now: on a busy machine the plan itself may take a second
         begin = time.perf_counter()
         with pytest.raises(
-            StorageError, match=r"could not be read in 1 seconds, .* tries failed, the last with Timeout"
+            StorageError, match=r"could not be read in 4 seconds, .* tries failed, the last with Timeout"
         ):
             next(iter(loader))
-        assert time.perf_counter() - begin < 4
+        assert time.perf_counter() - begin < 12
 
 
 def test_a_missing_mix_and_a_missing_dataset_are_told(server: str) -> None:
