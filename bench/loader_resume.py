@@ -67,7 +67,9 @@ def show_resume(root: Path, sizes: Sizes) -> None:
 def _states(mix: Path) -> dict[str, dict[str, Any]]:
     with StreamingLoader(mix, global_batch_size=GLOBAL_BATCH, rank=RANK, world_size=WORLD_SIZE) as loader:
         middle = loader.plan.budget_samples // 2 // GLOBAL_BATCH * GLOBAL_BATCH
-        states = {"start": loader.state_dict(), "middle": loader.state_dict({"next_position": middle})}
+        start = loader.state_dict()
+        loader.skip(0, middle - 2 * loader.plan.block_samples)  # else all blocks would be hashed here; the last one is
+        states = {"start": start, "middle": loader.state_dict({"next_position": middle})}
     block.cache_clear()  # opening the mix has made its first block, and forked processes would know it
     return states
 

@@ -5,7 +5,7 @@ plan's folder, so a copied root is the same root.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -105,8 +105,11 @@ class Plan:
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """What the order's certificate says of each source's data: the digest of its parts."""
-        return tuple(digest([[part.fingerprint, part.n_samples] for part in source.parts]) for source in self.sources)
+        """What the order's certificate says of each source's data."""
+        return tuple(
+            parts_digest([(part.fingerprint, part.n_samples) for part in source.parts if part.n_samples])
+            for source in self.sources
+        )
 
     @property
     def identity(self) -> str:
@@ -128,6 +131,11 @@ class Plan:
                 "stages": [asdict(stage) for stage in self.stages],
             }
         )
+
+
+def parts_digest(parts: Sequence[tuple[str, int]]) -> str:
+    """What tells the samples of a source apart from others: (fingerprint, samples) of each part that has any."""
+    return digest([list(part) for part in parts])
 
 
 def block_samples(row_bytes: int) -> int:

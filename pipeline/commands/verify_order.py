@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from functools import partial, reduce
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands.arguments import new, position, size, sizes
@@ -27,6 +29,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--global-batch-size", type=size, required=True, help="samples in a batch, over all ranks")
     parser.add_argument("--from-position", type=position, default=0, help="where the first batch begins (default: 0)")
     parser.add_argument("--batches", type=size, help="how many (default: as many as hold a whole block)")
+    parser.add_argument(
+        "--state", help="a JSON file of a loader's state_dict(): make the chain that it holds again, too"
+    )
 
 
 def run(console: Console, given: argparse.Namespace) -> None:
@@ -55,7 +60,8 @@ def run(console: Console, given: argparse.Namespace) -> None:
         for problem in verdict.problems:
             console.print(f"differs: {problem}", markup=False, soft_wrap=True)
         raise ValueError(f"the order of {given.mix} is not proven: {len(verdict.problems)} of the comparisons differ")
-    for line in _proven(mix, order, asked, verdict):
+    chained = [_chained(mix, given.state)] if given.state else []
+    for line in (*_proven(mix, order, asked, verdict), *chained):
         console.print(line, markup=False, soft_wrap=True)
 
 
@@ -91,6 +97,35 @@ def _proven(mix: Plan, order: Order, asked: Asked, verdict: Verdict) -> list[str
     if 0 in verdict.hashes:
         lines.append(f"chain of {_blocks(list(verdict.hashes))}: {reduce(chain, verdict.hashes.values(), CHAIN_START)}")
     return lines
+
+
+def _chained(mix: Plan, path: str) -> str:
+    """What is proven of the blocks that a state's run has served; `ValueError` where they were others."""
+    from pipeline.loader import served
+    from pipeline.loader import state as states
+    from pipeline.loader.forks import resumed
+    from pipeline.order import first_block
+
+    try:
+        state = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--state {path} is no JSON file with a loader's state_dict(): {error}") from error
+    position, skipped = states.from_dict(state, states.belonging(mix, "train"))
+    run = resumed(state, mix, position, skipped)
+    found = served.from_state(state["chain"], run.order, position)
+    served.check_last(run, found, skipped)
+    if first := first_block(run.order):
+        return f"not compared: the chain of {path}; its run was forked, and the mixes before block {first} made it, too"
+    computed = served.Chains(run).at(position, skipped)
+    if computed != found:
+        raise ValueError(
+            f"the state {path} says that the blocks before position {position:,} have the chain {found.value}, here "
+            f"it is {computed.value}: the run was served other samples than this mix has"
+        )
+    if not found.n_blocks:
+        return f"not compared: the chain of {path}; no block ends before its position {position:,}"
+    blocks = _blocks(list(range(found.n_blocks)))
+    return f"proven: the chain of {path} is that of {blocks}, whose samples its run was served: {found.value}"
 
 
 def _blocks(numbers: list[int]) -> str:

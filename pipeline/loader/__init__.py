@@ -55,7 +55,9 @@ Going on. `iter(loader)` goes on where the loader stands and never restarts; mak
 with an error. `state_dict` counts what the training loop has received, not what was prepared ahead. A state of
 another plan, split, seed, order or tokenizer is refused with both values. A larger budget and another
 global_batch_size are accepted: the order does not depend on them (a larger budget that takes more of a source's parts
-is another plan).
+is another plan). The state holds the chain of the hashes of all blocks (2¹⁸ positions) served, whatever the number of
+ranks was: equal chains are equal samples. Going on makes the last of these blocks again and refuses where code or data
+now give another one; `shardmill verify-order MIX --state FILE …` makes them all again.
 
 Skipping. `skip(first, last)` leaves out positions from the current one on, say those of a loss spike after going back
 to a state before it; `skip_batches(n)` the next n global batches. A global batch is then the next B positions that are
@@ -103,8 +105,8 @@ How it works, in the order of the flow: `distributed` (who am I), `options`, `pa
 `reading` (the door to the rows): `granules`, `places` and `mapped` (local), or `remote`, `window`, `checked`, `fetch`
 and `cache` (object stores); `buffers` (memory that is taken again); `borders`, `targets` and `contents` (documents,
 labels, what a batch holds),
-`batches` (one after the other), `prefetch` (in a thread, two ahead), `standing` (what was received), `state` and
-`forks` (what a checkpoint keeps), `loader` (the class). A batch is its receiver's own for good.
+`batches` (one after the other), `prefetch` (in a thread, two ahead), `standing` (what was received), `state`,
+`forks` and `served` (what a checkpoint keeps), `loader` (the class). A batch is its receiver's own for good.
 
 Limits: a shard file that is cut short while it is mapped ends the process (SIGBUS): datasets are never changed in
 place. Compressed shards are not read: the stage `tokenized` writes none.

@@ -64,7 +64,7 @@ def to_state(run: Run, plan: Plan, position: int) -> dict[str, Any] | None:
     own = {source.name: parts_of(source.parts) for source in plan.sources}
     eras = [order.eras_of(source) for source in range(len(order.names))]
     parts = {
-        name: _first(parts, max(era.n_samples for era in of_source))
+        name: first_parts(parts, max(era.n_samples for era in of_source))
         for name, parts, of_source in zip(order.names, run.parts, eras, strict=True)
     }
     return {
@@ -125,7 +125,7 @@ def _forked(old: Run, plan: Plan, position: int, skipped: skips.Ranges) -> Run:
         if name not in order.names:
             continue
         number = order.names.index(name)
-        needed = _first(had, max(era.n_samples for era in used(old.order.eras_of(source), drawn[number])))
+        needed = first_parts(had, max(era.n_samples for era in used(old.order.eras_of(source), drawn[number])))
         if number >= len(plan.sources):
             parts[number] = needed
         elif drawn[number]:  # else nothing of it was served
@@ -210,8 +210,8 @@ def _defined(state: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"position": 0, "block": 0, "stages": state["stages"], "sources": sources, "parts": {}}
 
 
-def _first(parts: Parts, n_samples: int) -> Parts:
-    """The first parts, which hold so many samples."""
+def first_parts(parts: Parts, n_samples: int) -> Parts:
+    """The first parts, which hold so many samples; `ValueError` if none do."""
     held = list(accumulate((n for _, n in parts), initial=0))
     if n_samples not in held:
         raise ValueError(f"the state is damaged: no first parts of {parts} hold {n_samples} samples")

@@ -21,6 +21,7 @@ from pipeline.loader.prefetch import Prefetcher
 from pipeline.loader.reading import load_plan, open_granules
 from pipeline.loader.remote import Remote, RemoteGranules
 from pipeline.loader.sequence import TrainSequence
+from pipeline.loader.served import Chains, check_last, from_state
 from pipeline.loader.standing import Standing, standing_at
 from pipeline.loader.stats import Stats
 
@@ -138,6 +139,7 @@ class StreamingLoader:
             [states.split_parts(source, split) for source in self.plan.sources]
         )
         self._owner = states.belonging(self.plan, split)
+        self._chains = Chains(self._run)
         self._stands = Standing()
         self._closed = False
         self._walks = 0
@@ -193,15 +195,21 @@ class StreamingLoader:
         """
         skipped = self._stands.skipped
         position = skips.next_served(skipped, self._stands.position if after is None else _next_position(after))
+        if self._split == "validation":
+            return states.to_dict(self._owner, position, skipped)
         fork = forks.to_state(self._run, self.plan, position)
-        return states.to_dict(self._owner, position, skipped, fork)
+        return states.to_dict(self._owner, position, skipped, fork, self._chains.at(position, skipped).to_state())
 
     def load_state_dict(self, state: Mapping[str, Any], *, fork: bool = False) -> None:
         """Go on from a state of any rank. `ValueError`, with both values, if it belongs to another run; with `fork`, a
         changed mix is taken up from the next block's border on, as the package's docstring says."""
         position, skipped = states.from_dict(state, self._owner, fork=fork)
         if isinstance(self._sequence, TrainSequence):
-            self._follow(self._sequence, forks.resumed(state, self.plan, position, skipped))
+            run = forks.resumed(state, self.plan, position, skipped)
+            known = from_state(state["chain"], run.order, position)
+            check_last(run, known, skipped)
+            self._follow(self._sequence, run)
+            self._chains = self._chains.going_on(run, known)
         self._go_on(standing_at(position, skipped))
 
     def skip(self, first: int, last: int) -> None:
@@ -212,6 +220,11 @@ class StreamingLoader:
     def skip_batches(self, n: int) -> None:
         """Leave out the next `n` global batches, as `skip` does."""
         self._go_on(self._stands.skip_batches(n, self.global_batch_size, self._sequence.end))
+
+    def go_to(self, position: int) -> None:
+        """Stand at a position, as though everything before it had been received: for what serves a run in parts. (A
+        training loop skips, which the state remembers.)"""
+        self._go_on(replace(standing_at(position, self._stands.skipped), share=self._stands.share))
 
     def copy(self, state: Mapping[str, Any] | None = None, share: Share | None = None) -> "StreamingLoader":
         """Another loader like this one, at `state` or else where this one stands; with `share`, of that part of the
@@ -269,6 +282,8 @@ class StreamingLoader:
             self._stop()  # it may have hit the batch in the making: the next call makes it anew
             raise
         self._stands = self._stands.after(served)
+        if self._split == "train":
+            self._chains.passed(self._stands.position, self._stands.skipped)
         self._stats.add(batches=1, samples=len(served.batch["position"]))
         return tensors(served.batch) if self._format == "torch" else served.batch
 

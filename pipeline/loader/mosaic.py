@@ -149,7 +149,8 @@ class OrderedStreamingDataset(StreamingDataset):
         if not 0 <= sample_id < self.num_samples:
             raise IndexError(f"position {sample_id} of {self.num_samples}")
         with self._open(1, 0, 1) as loader:
-            loader.load_state_dict(self._loader.state_dict({"next_position": int(sample_id)}))
+            loader.load_state_dict(self._loader.state_dict())
+            loader.go_to(int(sample_id))
             return {"tokens": next(iter(loader))["input_ids"][0]}
 
     def state_dict(self, num_samples: int, from_beginning: bool) -> dict[str, Any]:
@@ -210,8 +211,8 @@ class OrderedStreamingDataset(StreamingDataset):
         n_batches = len(range(walk.worker, self._epochs.n_batches(record.start), walk.n_workers))
         if n_batches == 0:
             return
-        state = self._loader_state(record.state, record.start.position)
-        with self._loader.copy(state, Share(offset=walk.worker, every=walk.n_workers)) as loader:
+        with self._loader.copy(record.state, Share(offset=walk.worker, every=walk.n_workers)) as loader:
+            loader.go_to(record.start.position)
             for number, batch in enumerate(islice(loader, n_batches), start=1):
                 rows = batch["input_ids"]
                 for place in range(len(rows)):

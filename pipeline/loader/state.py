@@ -1,13 +1,15 @@
 """The loader's state: a small JSON-able dict, the same on all ranks, and the refusal of one that belongs elsewhere.
 
-    {"version": 1, "split": "train", "tokenizer": "9f…", "sequence_length": 2048, "dtype": "uint16", "seed": 17,
+    {"version": 2, "split": "train", "tokenizer": "9f…", "sequence_length": 2048, "dtype": "uint16", "seed": 17,
      "order_version": 2, "block_samples": 262144, "chunk_samples": 256, "n_samples": {"code": 52011, "docs": 8107},
      "parts": {"code": [["5a…", 52011]], "docs": [["c0…", 8107]]}, "stages": [[null, {"code": "2/5", "docs": "3/5"}]],
-     "plan": "3c…", "position": 1536, "skipped": [[1024, 1088]], "fork": null}
+     "plan": "3c…", "position": 1536, "skipped": [[1024, 1088]], "fork": null,
+     "chain": {"blocks": 0, "before": "", "value": ""}}
 
 `position` is that of the next sample to be served, counted by what the training loop has received. `skipped` are the
 ranges of positions [first, last) left out by `skip` and `skip_batches`, behind and ahead (`skips`). `fork`: see
-`forks`. All the other fields must not change; those from `n_samples` to `plan` may where a fork is asked for.
+`forks`; `chain`: see `served`, null in a validation pass. All the other fields must not change; those from `n_samples`
+to `plan` may where a fork is asked for.
 """
 
 from collections.abc import Mapping
@@ -18,7 +20,7 @@ from pipeline.loader.skips import Ranges
 from pipeline.manifest import digest
 from pipeline.plan import Part, Plan, PlanSource, order_of
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 FORKABLE = ("n_samples", "parts", "stages", "plan")
 SHOWN = 3  # differences that a message names
 
@@ -50,10 +52,16 @@ def belonging(plan: Plan, split: str) -> dict[str, Any]:
 
 
 def to_dict(
-    owner: Mapping[str, Any], position: int, skipped: Ranges, fork: Mapping[str, Any] | None = None
+    owner: Mapping[str, Any],
+    position: int,
+    skipped: Ranges,
+    fork: Mapping[str, Any] | None = None,
+    chain: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The state of a loader that belongs to `owner` (see `belonging`); `fork` is that of `forks.to_state`."""
-    return {**owner, "position": position, "skipped": [list(pair) for pair in skipped], "fork": fork}
+    """The state of a loader that belongs to `owner` (see `belonging`); `fork` is that of `forks.to_state`, `chain` that
+    of `served.Chain.to_state`."""
+    skipped_pairs = [list(pair) for pair in skipped]
+    return {**owner, "position": position, "skipped": skipped_pairs, "fork": fork, "chain": chain}
 
 
 def from_dict(state: Mapping[str, Any], owner: Mapping[str, Any], *, fork: bool = False) -> tuple[int, Ranges]:
@@ -64,7 +72,7 @@ def from_dict(state: Mapping[str, Any], owner: Mapping[str, Any], *, fork: bool 
     """
     if not isinstance(state, Mapping):
         raise ValueError(f"the loader's state is a dict, this is a {type(state).__name__}")
-    if missing := [name for name in (*owner, "fork") if name not in state]:
+    if missing := [name for name in (*owner, "fork", "chain") if name not in state]:
         raise ValueError(f"this is no state of a StreamingLoader: it lacks {missing[0]!r} and has {sorted(state)}")
     for name, expected in owner.items():
         if state[name] != expected and name not in FORKABLE:

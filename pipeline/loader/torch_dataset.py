@@ -101,7 +101,7 @@ class LoaderDataset(IterableDataset[Batch]):
         if self._reader is None:
             raise RuntimeError("a worker has a state while it serves; iterate over the dataset first")
         first, share = self._reader.reading
-        return {"worker": worker, "offset": share.offset, "loader": self._reader.state_dict() | {"position": first}}
+        return {"worker": worker, "offset": share.offset, "loader": self._reader.state_dict({"next_position": first})}
 
     def _behind(self, n_samples: int, from_beginning: bool) -> int:
         """The position behind `n_samples` that were not skipped."""

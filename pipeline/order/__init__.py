@@ -43,8 +43,8 @@ batch (in a uniform shuffle few would), whose texts have nothing in common; with
 the requests of 8 ranks and half as many again of 512. Blocks of 2¹⁹: 1.066 at 512 ranks, and twice the memory.
 """
 
-from pipeline.order.certificate import CHAIN_START, Chain, block_hash, chain, chain_at, rows_hash
-from pipeline.order.counts import block_at, block_range
+from pipeline.order.certificate import CHAIN_START, block_hash, chain, rows_hash
+from pipeline.order.counts import block_at, block_range, first_block
 from pipeline.order.definition import Beginning, Era, Order, OrderStage
 from pipeline.order.forks import forget, fork, fork_position
 from pipeline.order.inverse import pass_at, positions_of
@@ -55,7 +55,6 @@ __all__ = [
     "CHAIN_START",
     "ORDER_VERSION",
     "Beginning",
-    "Chain",
     "Era",
     "Order",
     "OrderStage",
@@ -65,7 +64,7 @@ __all__ = [
     "block_hash",
     "block_range",
     "chain",
-    "chain_at",
+    "first_block",
     "forget",
     "fork",
     "fork_position",

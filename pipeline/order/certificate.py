@@ -6,23 +6,14 @@ Two runs with equal block hashes were given the same samples of the same dataset
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.order.counts import block_at, block_range
+from pipeline.order.counts import block_range
 from pipeline.order.definition import Order
 from pipeline.order.rows import Rows, samples
 
 CHAIN_START = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chain:
-    """The chain of the blocks 0 … n_blocks-1: of the hashes that they had when they were served."""
-
-    n_blocks: int = 0
-    value: str = CHAIN_START
 
 
 def block_hash(order: Order, number: int, fingerprints: Sequence[str]) -> str:
@@ -64,18 +55,3 @@ def rows_hash(order: Order, number: int, rows: Rows, fingerprints: Sequence[str]
 def chain(previous: str, served: str) -> str:
     """The chain after one more block, from the chain before it (CHAIN_START at first) and that block's hash."""
     return hashlib.sha256(f"{previous}\n{served}".encode()).hexdigest()[:32]
-
-
-def chain_at(order: Order, position: int, fingerprints: Sequence[str], known: Chain = Chain()) -> Chain:
-    """The chain of all blocks that end at or before a position, going on from one that is known.
-
-    Each block after the known ones costs what making and hashing it costs, about 0.1 s for 2¹⁸ positions; none, where
-    none has ended since. `ValueError` if the known chain has blocks that end after the position.
-    """
-    n_blocks = block_at(order, position)
-    if known.n_blocks > n_blocks:
-        raise ValueError(f"the chain has {known.n_blocks} blocks, only {n_blocks} end before position {position}")
-    value = known.value
-    for number in range(known.n_blocks, n_blocks):
-        value = chain(value, block_hash(order, number, fingerprints))
-    return Chain(n_blocks=n_blocks, value=value)

@@ -114,6 +114,11 @@ def block_range(order: Order, number: int) -> tuple[int, int]:
     return first, min(first + order.block_samples, span.until)
 
 
+def first_block(order: Order) -> int:
+    """The number of the first block that an order has: 0, unless it has forgotten some."""
+    return spans(order)[0].first_block
+
+
 def drawn_before(order: Order, number: int) -> tuple[int, ...]:
     """How often each source is drawn in the blocks 0 … number-1."""
     span = _span_of_block(order, number)
@@ -139,7 +144,7 @@ def block_counts(order: Order, number: int) -> BlockCounts:
 def _span_of_block(order: Order, number: int) -> Span:
     if number < 0:
         raise ValueError(f"block {number} does not exist; blocks are numbered from 0")
-    if number < (first := spans(order)[0].first_block):
+    if number < (first := first_block(order)):
         raise ValueError(f"block {number} lies before {first}, where this order begins: ask the mix of that time")
     return next(span for span in reversed(spans(order)) if span.first_block <= number)
 

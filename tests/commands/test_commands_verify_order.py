@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline import cli, order, plan
-from pipeline.order import Rows
+from pipeline.loader import StreamingLoader
+from pipeline.order import Rows, block_hash
 from tests.tiny_mix import make_tiny_mix
 
 
@@ -100,3 +101,35 @@ def test_another_version_of_the_order_is_refused(
 def test_wrong_arguments(arguments: list[str], mix: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(["verify-order", mix, *arguments])
+
+
+def saved(mix: str, to: Path, n_batches: int) -> Path:
+    """The state after so many batches of 24, as JSON."""
+    with StreamingLoader(mix, global_batch_size=24, rank=0, world_size=1, format="numpy") as loader:
+        for _ in zip(range(n_batches), loader, strict=False):
+            pass
+        to.write_text(json.dumps(loader.state_dict()))
+    return to
+
+
+def test_the_chain_of_a_state_is_made_again(mix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = (mix, "--world-sizes", "1", "--global-batch-size", "64", "--state")
+    state = saved(mix, tmp_path / "state.json", 9)  # 216 positions
+    value = json.loads(state.read_text())["chain"]["value"]
+    code, out, _ = run(capsys, *asked, str(state))
+    assert (code, f"the chain of {state} is that of the blocks 0 to 2, whose samples its run was served: {value}") == (
+        0,
+        out.strip().rpartition("\nproven: ")[2],
+    )
+    assert "no block ends before its position 48" in run(capsys, *asked, str(saved(mix, tmp_path / "early.json", 2)))[1]
+
+    served = json.loads(state.read_text())
+    links = [block_hash(plan.order_of(plan.load(mix)), k, plan.load(mix).fingerprints) for k in range(3)]
+    other = order.chain(order.chain(order.CHAIN_START, "another block"), links[1])  # but the last one is right
+    served["chain"] |= {"before": other, "value": order.chain(other, links[2])}
+    state.write_text(json.dumps(served))
+    code, _, err = run(capsys, *asked, str(state))
+    assert (code, "the run was served other samples than this mix has" in err) == (1, True)
+
+    code, _, err = run(capsys, *asked, str(tmp_path))
+    assert (code, "is no JSON file with a loader's state_dict()" in err) == (1, True)

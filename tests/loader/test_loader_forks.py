@@ -177,7 +177,7 @@ def test_a_source_that_is_still_due_cannot_be_left_out(tmp_path: Path) -> None:
             loader.load_state_dict(state, fork=True)
         skipping = state | {"skipped": [[96, 128]]}
         loader.load_state_dict(skipping, fork=True)  # what is skipped is not due
-        loader.load_state_dict(state | {"position": 128}, fork=True)
+        loader.load_state_dict(serve(tmp_path / "mixes" / "tiny", 2, state)[1] | {"position": 128}, fork=True)
     mix = make_tiny_mix(tmp_path, weights={"code": "1/2", "docs": "1/2", "web": "0"})
     assert serve(mix, 5, state, fork=True)[0] == expected(fork(old, order_of(mix), 96), 96, 5)
 

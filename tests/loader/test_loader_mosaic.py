@@ -77,7 +77,7 @@ def global_batches(mix: Path, first: int = 0, n: int | None = N_BATCHES, size: i
     """What StreamingLoader serves from position `first` on."""
     options = {"beyond_budget": True, **options} if options.get("split") != "validation" else options
     with StreamingLoader(mix, global_batch_size=size, rank=0, world_size=1, format="numpy", **options) as loader:
-        loader.load_state_dict(loader.state_dict() | {"position": first})
+        loader.go_to(first)
         return [
             batch["input_ids"].tolist() for batch in (loader if n is None else (next(it) for it in [iter(loader)] * n))
         ]

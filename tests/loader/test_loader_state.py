@@ -22,7 +22,7 @@ def test_a_state_survives_json_and_comes_back(plan: plans.Plan) -> None:
 
 def test_what_it_says(plan: plans.Plan) -> None:
     assert states.to_dict(states.belonging(plan, "train"), 96, ()) == {
-        "version": 1,
+        "version": 2,
         "split": "train",
         "tokenizer": plan.tokenizer.fingerprint,
         "sequence_length": 16,
@@ -38,6 +38,7 @@ def test_what_it_says(plan: plans.Plan) -> None:
         "position": 96,
         "skipped": [],
         "fork": None,
+        "chain": None,
     }
 
 
@@ -163,7 +164,7 @@ def test_a_validation_state_belongs_to_its_validation_set(plan: plans.Plan) -> N
         ({"skipped": [[4, 6], [1, 2]]}, "not ascending"),
         ({"skipped": [[-1, 2]]}, "not ascending"),
         ({"skipped": [[1, 2], [2, 4]]}, "not ascending"),
-        ({"version": 2}, "its version is 2, here it is 1"),
+        ({"version": 1}, "its version is 1, here it is 2"),
     ],
 )
 def test_damaged_states_are_refused(plan: plans.Plan, change: dict[str, Any], message: str) -> None:

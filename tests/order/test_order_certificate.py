@@ -6,15 +6,12 @@ import pytest
 
 from pipeline.order import (
     CHAIN_START,
-    Chain,
     Order,
     OrderStage,
     Rows,
     batch_rows,
     block_hash,
-    block_range,
     chain,
-    chain_at,
     rank_rows,
     rows_hash,
 )
@@ -75,22 +72,6 @@ def test_rows_that_are_not_the_block_are_refused() -> None:
 def test_the_chain_tells_the_order_of_the_blocks() -> None:
     one, two = block_hash(ORDER, 0, ["x", "y"]), block_hash(ORDER, 1, ["x", "y"])
     assert chain(chain(CHAIN_START, one), two) != chain(chain(CHAIN_START, two), one)
-
-
-def test_the_chain_at_a_position_goes_on_from_one_that_is_known() -> None:
-    hashes = [block_hash(ORDER, number, ["x", "y"]) for number in range(5)]
-    links = [CHAIN_START]
-    for served in hashes:
-        links.append(chain(links[-1], served))
-    for position, n_blocks in [
-        (first + more, k) for k in range(5) for first, last in [block_range(ORDER, k)] for more in (0, last - first - 1)
-    ]:
-        whole = chain_at(ORDER, position, ["x", "y"])
-        assert whole == Chain(n_blocks=n_blocks, value=links[n_blocks])
-        for known in range(n_blocks + 1):
-            assert chain_at(ORDER, position, ["x", "y"], Chain(n_blocks=known, value=links[known])) == whole
-    with pytest.raises(ValueError, match="the chain has 3 blocks, only 0 end before position 5"):
-        chain_at(ORDER, 5, ["x", "y"], Chain(n_blocks=3, value=links[3]))
 
 
 def test_certificates_are_frozen() -> None:
