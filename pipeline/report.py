@@ -82,7 +82,9 @@ def tokens_a_byte(finished: Finished, name: str) -> float:
 
 def weights(accounts: Mapping[str, Any]) -> Table:
     """Asked and achieved weights, tokens and passes of each source; ~ is estimated, ± one standard error."""
-    table = Table(title=f"{accounts['tokens_served']:,} tokens served in {accounts['budget_samples']:,} samples")
+    n_samples = f"{accounts['budget_samples']:,}"
+    served = f"{accounts['tokens_served']:,} tokens served in {n_samples} samples"
+    table = Table(title=f"{served}: floor({n_samples} / B) global batches of B")
     table.title_justify = "left"
     for name in ("source", "tokens available", "weight asked", "weight achieved", "tokens served", "passes"):
         table.add_column(name, justify="left" if name == "source" else "right")
