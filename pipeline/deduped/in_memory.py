@@ -227,15 +227,9 @@ def _ids(documents: _Documents) -> npt.NDArray[np.uint64]:
 def _kept(documents: _Documents, alike: Int64s, group: Int64s, inputs: Inputs) -> list[pa.Table]:
     """Of each group of two documents or more the one that stays, the others with kind and similarity. `alike`, `group`:
     the component of each document by the edges between texts, and by all edges."""
-    ids = _ids(documents)
-    priority, n_bytes, src = (documents.column(name) for name in ("priority", "n_bytes", "src"))
-    order = np.lexsort((src, ids[:, 1], ids[:, 0], -n_bytes, -documents.quality, priority, group))
-    starts = np.flatnonzero(np.concatenate(([True], np.diff(group[order]) != 0)))[: len(order)]
-    sizes = np.diff(np.append(starts, len(order)))
-    best = np.empty(len(order), np.int64)
-    best[order] = np.repeat(order[starts], sizes)
-    size = np.empty(len(order), np.int64)
-    size[order] = np.repeat(sizes, sizes)
+    src = documents.column("src")
+    size = np.bincount(group, minlength=len(group))[group]
+    best = _best(documents, group, np.flatnonzero(size > 1))
     firsts = np.array(inputs.first_files())
     rows = np.flatnonzero((size > 1) & (src < len(inputs.filtered)))
     part = firsts[src[rows]] + documents.column("file")[rows]
@@ -261,3 +255,14 @@ def _kept(documents: _Documents, alike: Int64s, group: Int64s, inputs: Inputs) -
         }
     )
     return [verdicts.slice(first, last - first) for first, last in pairwise(borders.tolist())]
+
+
+def _best(documents: _Documents, group: Int64s, rows: Int64s) -> Int64s:
+    """Of each of these rows, which are whole groups, the row of its group's document that stays; of the others -1."""
+    ids, quality = _ids(documents)[rows], documents.quality[rows]
+    priority, n_bytes, src = (documents.column(name)[rows] for name in ("priority", "n_bytes", "src"))
+    order = rows[np.lexsort((src, ids[:, 1], ids[:, 0], -n_bytes, -quality, priority, group[rows]))]
+    starts = np.flatnonzero(np.concatenate(([True], np.diff(group[order]) != 0)))[: len(order)]
+    best = np.full(len(group), -1)
+    best[order] = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
+    return best
