@@ -4,6 +4,7 @@ numba's cache notices changes of a compiled function's own file only; this one c
 `match_words` into itself: after a change of those, empty `__pycache__` (or `NUMBA_CACHE_DIR`).
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -34,8 +35,9 @@ _ITEM, _FROM, _TO, _FIRST, _LAST, _COUNT, _BEFORE, _TOTAL, _BEGIN = range(9)
 
 
 class Arrays(NamedTuple):
-    """The fields of `ItemIndex` by which the compiled pass looks up; `shift` of a hash to its bucket; `near` int64: the
-    items that hold every 16th word; `reach` int64 [n_items]: how many words all pieces of an item may cover."""
+    """The fields of `ItemIndex` by which the compiled pass looks up, but `places` as ~place where the item is not
+    looked for by parts; `shift` of a hash to its bucket; `near` int32: the items that hold every 16th word; `reach`
+    int64 [n_items]: how many words all pieces of an item may cover."""
 
     words: npt.NDArray[np.uint32]
     ignored: npt.NDArray[np.bool_]
@@ -47,16 +49,19 @@ class Arrays(NamedTuple):
     buckets: npt.NDArray[np.int32]
     filter: npt.NDArray[np.uint64]
     shift: int
-    near: npt.NDArray[np.int64]
+    near: npt.NDArray[np.int32]
     reach: npt.NDArray[np.int64]
 
 
+@lru_cache(maxsize=1)
 def arrays(index: ItemIndex) -> Arrays:
-    """The arrays of an index."""
-    own = {name: getattr(index, name) for name in Arrays._fields if name not in ("shift", "near", "reach")}
+    """The arrays of an index, made once for all batches of a task."""
+    own = {name: getattr(index, name) for name in Arrays._fields if hasattr(index, name)}
+    in_parts = np.repeat(index.kinds == _PARTS, index.n_words)[index.places]
+    own["places"] = np.where(in_parts, index.places, ~index.places)
     shift = 64 - (len(index.buckets) - 1).bit_length() + 1
     near = np.searchsorted(index.firsts, np.arange(0, len(index.words), 1 << NEAR_BITS), side="right") - 1
-    return Arrays(**own, shift=shift, near=near, reach=2 * (index.n_words + index.ngram))
+    return Arrays(**own, shift=shift, near=near.astype(np.int32), reach=2 * (index.n_words + index.ngram))
 
 
 @njit(cache=True, nogil=True)
@@ -65,7 +70,7 @@ def find(prefixes, starts, index, min_overlap, latest):  # type: ignore[no-untyp
     `latest` (-1 for every item, between uses) is the latest piece of an item."""
     # Local names: a compiled loop that takes arrays out of a tuple counts their references each time.
     hashes, places, buckets, shift = index.hashes, index.places, index.buckets, np.uint64(index.shift)
-    filtered, low_bits = index.filter, np.uint64(len(index.filter) - 1)
+    filtered, low_bits, words = index.filter, np.uint64(len(index.filter) - 1), index.words
     text, pieces = _words_of(prefixes), np.empty((1024, 9), np.int64)
     numbers, overlaps, n_found = np.empty((64, 4), np.int64), np.empty(64), 0
     for document in range(len(starts) - 1):
@@ -79,6 +84,11 @@ def find(prefixes, starts, index, min_overlap, latest):  # type: ignore[no-untyp
                 if hashes[entry] != value:
                     continue
                 place = np.int64(places[entry])
+                # First what is at hand: to find out whose seed it is would wait for memory several times.
+                if place < 0:
+                    place = ~place
+                elif not _goes_on(text, start, end, words, 0, len(words), place, at):
+                    continue
                 item = _holder(index, place)
                 if _is_held(pieces, latest[item], place, at):
                     continue
