@@ -24,8 +24,14 @@ def folded(character: str) -> str:
 
 
 def normal_form(text: str) -> str:
-    """The normal form of one text, by definition; `deduped.normal` computes the same for columns, compiled."""
+    """The normal form of one text, by definition; `texts.normal` computes the same for columns, compiled."""
     return " ".join("".join(map(folded, text)).split())
+
+
+def content_hash(text: str) -> bytes:
+    """The 16 bytes that name a text: the xxh3-128 (big-endian) of its normal form in UTF-8. Deduplication's exact
+    copies, and take-down lists (`pipeline.take_down`), go by it."""
+    return xxhash.xxh3_128_digest(normal_form(text).encode())
 
 
 def doc_id(source: str, file: str, record: int) -> bytes:

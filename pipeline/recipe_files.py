@@ -4,20 +4,20 @@ datasets. What is wrong with them is told now, not after hours."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline import storage
+from pipeline import storage, take_down
 from pipeline.alarms import StageError
 from pipeline.deduped import against
 from pipeline.deduped.against import Earlier
 from pipeline.deduped.batches import DedupParams
 from pipeline.documents.spark import raw_files
 from pipeline.evaluation_sets import read_items
-from pipeline.filtered import bad_words, rules, take_down
+from pipeline.filtered import bad_words, rules
 from pipeline.filtered.bad_words import BadWords
 from pipeline.filtered.evaluation_items import EvaluationItems, evaluation_items
-from pipeline.filtered.take_down import TakeDown
 from pipeline.recipe import Mix
 from pipeline.recipe_parts import Source
 from pipeline.storage import FileInfo
+from pipeline.take_down import TakeDown
 from pipeline.tokenized import tokenizer
 from pipeline.tokenized.tokenizer import TokenizerInfo
 

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 
 from pipeline import cli, manifest, plan, report, session
 from pipeline.alarms import StageError
+from pipeline.document import content_hash
 from pipeline.flow import STAGES, Finished, Flow
 from pipeline.loader import StreamingLoader
 from pipeline.loader.borders import Borders, open_borders
@@ -418,11 +419,14 @@ def test_languages_taken_down_and_contaminated_documents_stay_out(
         f"{english} {asked.upper()} Nobody knows.",
         english + " Long ago.",
         english + " Not so long.",
+        english + " Copied.",
+        english.upper() + "\n\n copied.",
     ]
     lines = [json.dumps({"text": text, "url": f"https://x.org/{number}"}) for number, text in enumerate(rows)]
     (folder / "a.jsonl").write_text("\n".join(lines))
     (tmp_path / "items.jsonl").write_text(json.dumps({"question": asked, "answer": 5}))
-    (tmp_path / "gone.txt").write_text("https://x.org/3\n")
+    content = content_hash(english + " Copied.").hex()
+    (tmp_path / "gone.txt").write_text(f"http://www.x.org/3/\ncontent:{content}\n")
     mix = make_recipe(
         raw,
         take_down=str(tmp_path / "gone.txt"),
@@ -431,7 +435,7 @@ def test_languages_taken_down_and_contaminated_documents_stay_out(
   mixed: {{root: {folder}, files: [a.jsonl], url_field: url, languages: [en], min_language_score: 0.3, weight: 1}}""",
     )
     kept = flow_of(mix, tmp_path / "root", spark).filtered["mixed"]
-    assert kept.manifest.counts["rejected"] == {"contaminated.apples": 1, "language": 1, "taken_down": 1}
+    assert kept.manifest.counts["rejected"] == {"contaminated.apples": 1, "language": 1, "taken_down": 3}
     assert [(row["text"], row["language"]) for row in rows_of(kept, "filtered")] == [(rows[0], "en"), (rows[4], "en")]
     monkey = make_recipe(raw, decontaminate=f"{{sets: {{apples: {{root: {tmp_path}, files: [items.jsonl]}}}}}}")
     with pytest.raises(StageError, match=r"decontaminate\.sets\.apples: record 0 of .* cannot be read: missing_text"):

@@ -1,14 +1,12 @@
 """filtered → deduped: exact, same-URL and near duplicates found, one of each kept, and every removal on record.
 
-The pure modules, in the order of the flow::
+The pure modules, in the order of the flow (normal forms, exact hashes and canonical URLs are in `texts`)::
 
-    normal        texts → normal forms → exact hashes (xxh3-128)
     shingles      normal forms → words → hashes of word n-grams; the exact Jaccard similarity of two texts
     minhash       shingle hashes → signatures → band hashes; the similarity estimated from two signatures
     bands         bands and rows for a threshold; how probable a comparison is
     pairs         band buckets → candidate pairs, linear in the bucket
     components    verified pairs (edges) → connected components, in memory
-    urls          canonical forms of URLs, for documents that were fetched twice
     lines         the lines of texts, and cutting out those that many documents have
     batches       all of these over Arrow batches: what one task does
     in_memory     all decisions on the driver, where it can hold the signatures

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.deduped import minhash, normal, shingles, urls
+from pipeline.deduped import minhash, shingles
 from pipeline.deduped.components import components
 from pipeline.deduped.pairs import candidate_pairs, shared
 from pipeline.tables.sink import Sink, read_batches
+from pipeline.texts import normal, urls
 
 STAGE = "deduped"
 Int64s = npt.NDArray[np.int64]

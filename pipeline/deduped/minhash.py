@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
-from pipeline.deduped.normal import normal_runs
 from pipeline.deduped.shingles import shingle_hashes
+from pipeline.texts.normal import normal_runs
 
 EMPTY = 0xFFFFFFFF  # each number of the signature of a text without words, as datasketch's
 

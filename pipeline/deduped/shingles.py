@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
-from pipeline.deduped.normal import NormalTexts, normal_runs
+from pipeline.texts.normal import NormalTexts, normal_runs
 
 # First and last code point of the Unicode blocks of scripts without spaces between words: the scripts of line breaking
 # classes ID, CJ and SA in Unicode Standard Annex 14, less Hangul, which has spaces. All borders are multiples of 16.

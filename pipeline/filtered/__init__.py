@@ -25,7 +25,7 @@ What is measured
 What is decided
     rule_sets.py         rule sets with their published limits
     rules.py             what a recipe's `rules:` asks for; comparisons
-    bad_words.py, take_down.py    reasons of other kinds
+    bad_words.py         a reason of another kind
     contamination.py     evaluation items in documents: match_words.py (normal form), item_index.py (what is looked
                          for), matching.py (the compiled pass), evaluation_items.py (given, stored), commonness.py (what
                          of them is common in a source: a dataset of its own)

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filtered import bad_words, c4, commonness, contamination, passages, rules, take_down
+from pipeline import take_down
+from pipeline.filtered import bad_words, c4, commonness, contamination, passages, rules
 from pipeline.filtered.bad_words import BadWords
 from pipeline.filtered.catalogue import COMPRESSION
 from pipeline.filtered.contamination import Matches
@@ -21,7 +22,7 @@ from pipeline.filtered.evaluation_items import EvaluationItems, StoredItems
 from pipeline.filtered.passages import Passages
 from pipeline.filtered.rule_sets import Kind
 from pipeline.filtered.rules import BAD_WORDS_RULE, Rule
-from pipeline.filtered.take_down import TakeDown
+from pipeline.take_down import TakeDown
 from pipeline.texts.buffers import slices
 from pipeline.texts.unicode_tables import UNICODE_VERSION
 

@@ -5,4 +5,6 @@ unicode_tables.py    what a character is: white space, letter, number, sentence 
 characters.py        the decoder that compiled passes share; counts of characters
 cuts.py              spans to cut or mask
 edits.py             cutting and masking them, and the way back to the raw text
+normal.py            the normal form in which texts are compared, and its hash
+urls.py              the canonical form in which URLs are compared
 """

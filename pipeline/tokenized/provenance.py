@@ -1,4 +1,4 @@
-"""The table `provenance` read backwards: the pieces of a row, the pieces of a document.
+"""The table `provenance` read backwards: the pieces of a row, the pieces of documents.
 
 A shard's pieces lie in a file of its own, sorted by (row, token_from). Which row groups hold a row is read from the
 file's footer (their smallest and largest `row`), so a row costs one row group, and a document the doc_ids of its
@@ -30,25 +30,25 @@ def of_row(dataset: Dataset, shard: int, row: int) -> pa.Table:
     return pa.concat_tables(found) if found else pa.table({})
 
 
-def of_document(dataset: Dataset, shard: int, doc_id: bytes) -> pa.Table:
-    """The pieces of a document in the shard with this number, in the order of its rows; see `of_row`."""
+def of_documents(dataset: Dataset, shard: int, doc_ids: pa.Array) -> pa.Table:
+    """The pieces of documents in the shard with this number, in the order of its rows; see `of_row`."""
     found = []
     with _opened(shard_url(dataset, shard)) as file:
         for group in range(file.metadata.num_row_groups):
-            is_it = pc.equal(file.read_row_group(group, columns=["doc_id"]).column("doc_id"), doc_id)
-            if pc.any(is_it).as_py():
-                found.append(file.read_row_group(group).filter(is_it))
+            is_one = pc.is_in(file.read_row_group(group, columns=["doc_id"]).column("doc_id"), doc_ids)
+            if pc.any(is_one).as_py():
+                found.append(file.read_row_group(group).filter(is_one))
     return pa.concat_tables(found) if found else pa.table({})
 
 
-def left_over(dataset: Dataset, doc_id: bytes) -> pa.Table:
-    """The pieces of a document that filled no row of the dataset: rows of the table `tails`, less than a row's tokens
+def left_over(dataset: Dataset, doc_ids: pa.Array) -> pa.Table:
+    """The pieces of documents that filled no row of the dataset: rows of the table `tails`, less than a row's tokens
     in all."""
     found = []
     for url in dataset.urls("tails"):
         with _opened(url) as file:
             rows = file.read()
-            found.append(rows.filter(pc.equal(rows.column("doc_id"), doc_id)))
+            found.append(rows.filter(pc.is_in(rows.column("doc_id"), doc_ids)))
     return pa.concat_tables(found) if found else pa.table({})
 
 

@@ -117,7 +117,7 @@ class Where:
         shape = dataset.manifest.parameters["shape"]
         dtype = np.dtype(shape["dtype"]).newbyteorder("<")
         if piece.shard is None or piece.row is None:
-            rows = provenance.left_over(dataset, piece.doc_id).to_pylist()
+            rows = provenance.left_over(dataset, pa.array([piece.doc_id])).to_pylist()
             run = next(row["tokens"] for row in rows if row["doc_token_from"] == piece.doc_token_from)
             return np.frombuffer(run, dtype)
         table = self._table(piece.dataset)
@@ -200,14 +200,14 @@ class Where:
 
     def _in_part(self, source: str, split: Split, part: Part, doc_id: bytes) -> list[Piece]:
         """A document's pieces in a dataset: in its partition's shard, in that of the tails, in no row."""
-        dataset, table = self._dataset(part.url), self._table(part.url)
+        dataset, table, ids = self._dataset(part.url), self._table(part.url), pa.array([doc_id])
         _, partition = self._place(part, doc_id)
         tails = dataset.manifest.parameters["ranges"]["n_partitions"]
         found: list[Piece] = []
         for at in np.flatnonzero(np.isin(table.number, [partition, tails])).tolist():
-            rows = provenance.of_document(dataset, int(table.number[at]), doc_id)
+            rows = provenance.of_documents(dataset, int(table.number[at]), ids)
             found += self._pieces(source, split, part, rows)
-        for row in provenance.left_over(dataset, doc_id).to_pylist():
+        for row in provenance.left_over(dataset, ids).to_pylist():
             n_tokens = len(row["tokens"]) // np.dtype(dataset.manifest.parameters["shape"]["dtype"]).itemsize
             found.append(
                 Piece(

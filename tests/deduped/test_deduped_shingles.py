@@ -7,9 +7,9 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.deduped.normal import normal_runs
 from pipeline.deduped.shingles import SCRIPTS_WITHOUT_SPACES, jaccard, shingle_hashes, shingle_sets, xxh64
 from pipeline.document import normal_form
+from pipeline.texts.normal import normal_runs
 
 ALONE = "".join(f"{chr(first)}-{chr(last)}" for first, last in SCRIPTS_WITHOUT_SPACES)
 WORD = re.compile(f"[{ALONE}]|[^ {ALONE}]+")

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.filtered import bad_words, rules, take_down
+from pipeline import take_down
+from pipeline.filtered import bad_words, rules
 from pipeline.filtered.decisions import Choice, decide
 from pipeline.filtered.edit_rules import LineRules
 from pipeline.filtered.evaluation_items import evaluation_items

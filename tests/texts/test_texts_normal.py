@@ -7,8 +7,8 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.deduped.normal import FOLDED_CODES, exact_hashes, normal_runs
 from pipeline.document import folded, normal_form
+from pipeline.texts.normal import FOLDED_CODES, exact_hashes, normal_runs
 
 CHARACTERS = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
 

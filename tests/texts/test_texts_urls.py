@@ -8,7 +8,7 @@ import xxhash
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.deduped.urls import TRACKING, canonical, hashes
+from pipeline.texts.urls import TRACKING, canonical, hashes
 
 
 @pytest.mark.parametrize(
