@@ -40,19 +40,21 @@ def commit(
     attempt: str,
     files: Sequence[File],
     counts: Counter[str],
-    notes: Sequence[Mapping[str, Any]],
+    notes: Sequence[Mapping[str, Any]] | None,
     shape: Shape,
     *,
     n_partitions: int,
     engine: Mapping[str, Any],
 ) -> Dataset:
     """Join what the partitions wrote: their tails packed together, the shards' entries in one index, `notes` on the
-    tokenizer in the report, beside the `engine` that encoded; publish the manifest."""
+    tokenizer in the report, beside the `engine` that encoded; publish the manifest. `notes` None: texts were not seen,
+    so that nothing is told of them (`bytes`, `spread`, the tokenizer's quality)."""
     url = storage.join(wanted.url(root), attempt)
-    measured = quality.read(notes, _urls(url, files, "usage"), shape.vocab_size)
+    measured = None if notes is None else quality.read(notes, _urls(url, files, "usage"), shape.vocab_size)
     with Sink(STAGE, url, n_partitions) as sink:
         left_over = _pack_tails(sink, shape, wanted, _urls(url, files, "tails"), n_partitions)
-        put_usage(sink, measured, n_partitions)
+        if measured is not None:
+            put_usage(sink, measured, n_partitions)
     every = [*files, *sink.files]
     entries, granules, ends = (_by_number(url, every, table) for table in OF_SHARDS)
     borders = border_tables(entries, ends, shape, f"tokenized {wanted.source}: borders")
@@ -64,16 +66,17 @@ def commit(
     _remove(url, {file.path for file in [*files, *sink.files]} - set(listed))
     totals = {
         "documents": counts["documents"],
-        "bytes": counts["bytes"],
         "tokens": counts["tokens"],
         "samples": counts["samples"] + sink.counts["samples"],
         "padding_tokens": counts["padding_tokens"] + sink.counts["padding_tokens"],
         "left_over_tokens": left_over,
-        **{name: counts[name] for name in spread.SUMS},
     }
+    report = {"engine": engine}
+    if measured is not None:
+        totals |= {name: counts[name] for name in ("bytes", *spread.SUMS)}
+        report[quality.NOTE] = quality.note(measured)
     pieces = sum(file.rows for file in every if file.table == "provenance")
     _check(f"tokenized {wanted.source}", totals, shape.sequence_length, pieces, borders)
-    report = {"engine": engine, quality.NOTE: quality.note(measured)}
     return manifest.publish(
         root, wanted, attempt=attempt, files=listed.values(), counts=totals, report=report, made=made()
     )

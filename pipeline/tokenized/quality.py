@@ -177,7 +177,10 @@ def of_datasets(datasets: Iterable[Dataset], size: int) -> Quality:
     found = list(datasets)
     for dataset in found:
         if NOTE not in dataset.manifest.report:
-            raise ValueError(f"{dataset.url} has no report of its tokenizer: it was made before there was one")
+            raise ValueError(
+                f"{dataset.url} has no report of its tokenizer: documents were taken out of it, and the texts of the "
+                "others were not seen again; ask the mix that they were taken from"
+            )
     notes = [dataset.manifest.report[NOTE] for dataset in found]
     return read(notes, [url for dataset in found for url in dataset.urls("usage")], size)
 

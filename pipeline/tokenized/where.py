@@ -19,6 +19,7 @@ from pipeline.mds.checksums import ShardTable, granule_hashes, granule_samples, 
 from pipeline.mds.layout import fixed_row_offset
 from pipeline.tokenized import origin, provenance
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, place
+from pipeline.tokenized.rewritten import taken_down
 from pipeline.tokenizer_id import tokenizer_fingerprint
 
 Split = Literal["train", "validation"]
@@ -230,6 +231,9 @@ class Where:
 
     def _why(self, sources: Sequence[Source], doc_id: bytes) -> str:
         for source in sources:
+            for _, held in self._candidates(source, doc_id):
+                if doc_id in taken_down(self._dataset(held.url)):
+                    return f"it was taken down, from {held.url}"
             part = (*source.train, *source.validation)[0]
             dataset = self._dataset(part.url)
             if (gone := origin.gone(dataset, doc_id)) is not None:
