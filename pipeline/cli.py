@@ -5,10 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pipeline.commands import duplicates, inspect_batch, shuffle_report, tokenizer, verify_order, waterfall, where
+from pipeline.commands import (
+    duplicates,
+    inspect_batch,
+    shuffle_report,
+    take_down,
+    tokenizer,
+    verify_order,
+    waterfall,
+    where,
+)
 
 FILE_WIDTH = 160  # columns of the tables where the output is not a terminal
-COMMANDS = (waterfall, duplicates, tokenizer, where, inspect_batch, verify_order, shuffle_report)
+COMMANDS = (waterfall, duplicates, tokenizer, where, inspect_batch, verify_order, shuffle_report, take_down)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -65,7 +65,8 @@ def _not_negative(value: Fraction) -> Fraction:
     return value
 
 
-def _name(value: str) -> str:
+def check_name(value: str) -> str:
+    """The name of a mix or a source; `ValueError` for what is none."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", value):
         raise ValueError(
             "must be made of at most 64 lower-case letters, digits, '-' and '_' (it becomes the name of a folder)"
@@ -117,7 +118,7 @@ StageWeight = Annotated[Fraction, BeforeValidator(parse_weight), AfterValidator(
 Share = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
 Text = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(check_name)]
 Glob = Annotated[str, AfterValidator(_relative_glob)]
 Language = Annotated[str, AfterValidator(_language)]
 Signal = Annotated[str, AfterValidator(_signal)]

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline import storage
 from pipeline.manifest import digest
 from pipeline.texts.normal import exact_hashes
 from pipeline.texts.urls import canonical
@@ -37,9 +38,6 @@ class TakeDown:
     urls: frozenset[str]
     contents: frozenset[bytes]
 
-    def __len__(self) -> int:
-        return len(self.doc_ids) + len(self.urls) + len(self.contents)
-
     @property
     def digest(self) -> str:
         """The list in fingerprints: the same for the same entries in any order."""
@@ -57,6 +55,19 @@ class TakeDown:
         """The entries as `matches` names them."""
         named = {doc_id.hex() for doc_id in self.doc_ids} | {CONTENT + content.hex() for content in self.contents}
         return frozenset(named | self.urls)
+
+
+def read(url: str) -> TakeDown:
+    """The list at `url`; `ValueError` where it cannot be read, is no list, or lists nothing."""
+    try:
+        found = parse(storage.read(url).decode(), url)
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no list at {url}; give the path or URL of a file") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{url} is not UTF-8 text: {error}; save it as plain UTF-8") from error
+    if not found.entries:
+        raise ValueError(f"{url} lists nothing: every line of it is blank or a remark")
+    return found
 
 
 def parse(text: str, where: str) -> TakeDown:

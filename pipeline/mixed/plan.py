@@ -108,6 +108,7 @@ def _accounts(mix: Mix, made: Plan, used: Measured, measured: Measured, extents:
             "tokens_served": int(tokens[name]),
             "samples_served": n,
             "passes": round(n / n_samples, 6),
+            "max_passes": mix.sources[name].max_passes,
             "samples": samples(used[name]),
             "tokens_available": int(n_samples * mix.sequence_length * fill_of[name]),
             "available_is_exact": len(parts) == extent.n_ranges,

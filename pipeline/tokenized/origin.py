@@ -62,7 +62,7 @@ def find(tokenized: Dataset, doc_ids: Collection[bytes]) -> dict[bytes, Origin]:
     found: dict[bytes, Origin] = {}
     for dataset in lineage(tokenized):
         stage, missing = dataset.manifest.stage, set(doc_ids) - set(found)
-        for doc_id, row in _rows(dataset, KEPT.get(stage, stage), missing, RAW_COLUMNS).items():
+        for doc_id, row in rows_of(dataset, KEPT.get(stage, stage), missing, RAW_COLUMNS).items():
             found[doc_id] = Origin(source=dataset.manifest.source, found_in=stage, **row)
     return found
 
@@ -94,14 +94,14 @@ def _removal(dataset: Dataset, doc_id: bytes) -> str | None:
     stage, source = dataset.manifest.stage, dataset.manifest.source
     if stage == "deduped":
         columns = ["kept_doc_id", "kept_source", "kind", "similarity"]
-        row = _rows(dataset, "removed", [doc_id], columns).get(doc_id)
+        row = rows_of(dataset, "removed", [doc_id], columns).get(doc_id)
         if row is not None:
             how = f"{row['kind']}, similarity {row['similarity']:.3f}"
             kept = f"{row['kept_doc_id'].hex()} of source {row['kept_source']}"
             return f"deduped removed it from source {source} ({how}); {kept} stays"
         return None
     if stage in ("filtered", "delined"):
-        row = _rows(dataset, "rejected", [doc_id], ["reason"]).get(doc_id)
+        row = rows_of(dataset, "rejected", [doc_id], ["reason"]).get(doc_id)
         return None if row is None else f"{stage} rejected it from source {source}: {row['reason']}"
     row = _quarantined(dataset, doc_id)
     if row is None:
@@ -109,7 +109,9 @@ def _removal(dataset: Dataset, doc_id: bytes) -> str | None:
     return f"documents quarantined record {row['record']} of {row['file']} of source {source}: {row['reason']}"
 
 
-def _rows(dataset: Dataset, table: str, doc_ids: Collection[bytes], columns: list[str]) -> dict[bytes, dict[str, Any]]:
+def rows_of(
+    dataset: Dataset, table: str, doc_ids: Collection[bytes], columns: list[str]
+) -> dict[bytes, dict[str, Any]]:
     """doc_id → columns of its row in a table, of the documents that it has. Files are not read further than needed."""
     found: dict[bytes, dict[str, Any]] = {}
     if not doc_ids:

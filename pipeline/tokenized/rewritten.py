@@ -9,10 +9,9 @@ and the sums of `spread` are missing, as are the table `usage` and the tokenizer
 It is named for the dataset that was made of texts and all documents that were taken out since, in whatever steps.
 """
 
-import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
@@ -63,8 +62,7 @@ class _Job:
 
 def taken_down(dataset: Dataset) -> dict[bytes, int]:
     """The documents that were taken out of a dataset since it was made, and their tokens."""
-    tables = [pq.read_table(pa.BufferReader(_verified(dataset, file))) for file in dataset.files(TABLE)]
-    rows = [row for table in tables for row in table.to_pylist()]
+    rows = [row for file in dataset.files(TABLE) for row in _table(dataset, file).to_pylist()]
     return {row["doc_id"]: row["n_tokens"] for row in rows}
 
 
@@ -81,15 +79,15 @@ def spec(dataset: Dataset, gone: Collection[bytes]) -> Spec:
     )
 
 
-def without(dataset: Dataset, gone: Collection[bytes], root: str, processes: int = 1) -> Dataset:
-    """Make the dataset below `root` that lacks the documents `gone` (all of them the dataset has), in so many processes
-    at once; a process holds a partition. `ValueError` where a file of the old one is damaged, `StageError` where tokens
-    would be lost."""
+def without(dataset: Dataset, gone: Collection[bytes], root: str, pool: Executor | None = None) -> Dataset:
+    """Make the dataset below `root` that lacks the documents `gone` (all of them the dataset has), partition by
+    partition, which a process of the pool holds. `ValueError` where a file of the old one is damaged, `StageError`
+    where tokens would be lost."""
     old, wanted = dataset.manifest, spec(dataset, gone)
     manifest.sweep(wanted.url(root))
     attempt = manifest.new_attempt()
     url = storage.join(wanted.url(root), attempt)
-    written = list(_written(dataset, _jobs(dataset, frozenset(gone)), url, processes))
+    written = list(_written(dataset, _jobs(dataset, frozenset(gone)), url, pool))
     counts = sum((one.counts for one in written), Counter[str]())
     out = {doc_id: n for one in written for doc_id, n in one.gone.items()}
     where = f"tokenized {old.source} without {len(gone)} documents"
@@ -115,13 +113,16 @@ def without(dataset: Dataset, gone: Collection[bytes], root: str, processes: int
     )
 
 
-def _written(dataset: Dataset, jobs: Sequence[_Job], url: str, processes: int) -> Iterator[Written]:
-    if min(processes, len(jobs)) < 2:
-        yield from (_write(dataset, job, url) for job in jobs)
-        return
+def processes(n: int) -> Executor | None:
+    """A pool of up to so many processes for `without`, started when they are needed; None for one."""
     # spawned, not forked: the threads of fsspec and Arrow do not survive a fork
-    with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn")) as pool:
-        yield from pool.map(_write, [dataset] * len(jobs), jobs, [url] * len(jobs))
+    return ProcessPoolExecutor(n, get_context("spawn")) if n > 1 else None
+
+
+def _written(dataset: Dataset, jobs: Sequence[_Job], url: str, pool: Executor | None) -> Iterator[Written]:
+    if pool is None or len(jobs) < 2:
+        return (_write(dataset, job, url) for job in jobs)
+    return pool.map(_write, [dataset] * len(jobs), jobs, [url] * len(jobs))
 
 
 def _jobs(dataset: Dataset, gone: frozenset[bytes]) -> list[_Job]:
@@ -154,14 +155,10 @@ def _jobs(dataset: Dataset, gone: frozenset[bytes]) -> list[_Job]:
 def _tails(dataset: Dataset, by_path: Mapping[str, File], ranges: Ranges) -> pa.Table:
     """The pieces that filled no row of their partition's shard, of all partitions: partition, doc_id, doc_token_from,
     tokens (bytes). They lie in the shard of the tails, number n_partitions, and in the table `tails`."""
-    found = []
-    for file in dataset.files("tails"):
-        found.append(pq.read_table(pa.BufferReader(_verified(dataset, file))).drop_columns("partition"))
+    found = [_table(dataset, file).drop_columns("partition") for file in dataset.files("tails")]
     shard = by_path.get(shard_name(ranges.n_partitions))
     if shard is not None:
-        pieces = pq.read_table(
-            pa.BufferReader(_verified(dataset, by_path[provenance_path(ranges.n_partitions)]))
-        ).sort_by([("row", "ascending"), ("token_from", "ascending")])
+        pieces = _table(dataset, by_path[provenance_path(ranges.n_partitions)])
         rows = Shard(_verified(dataset, shard), dataset.file_url(shard)).array("tokens")
         runs = [
             rows[row, first:last].tobytes()
@@ -210,7 +207,7 @@ def _documents(dataset: Dataset, job: _Job, shape: Shape) -> Documents:
     froms, lengths = [job.tails.column("doc_token_from").to_numpy()], [of_tails]
     places, tokens = [np.cumsum(of_tails) - of_tails], list(tails)
     if job.shard is not None and job.provenance is not None:
-        pieces = pq.read_table(pa.BufferReader(_verified(dataset, job.provenance))).combine_chunks()
+        pieces = _table(dataset, job.provenance)
         first, last = (pieces.column(name).to_numpy().astype(np.int64) for name in ("token_from", "token_to"))
         doc_ids.append(pieces.column("doc_id").combine_chunks())
         froms.append(pieces.column("doc_token_from").to_numpy())
@@ -222,7 +219,9 @@ def _documents(dataset: Dataset, job: _Job, shape: Shape) -> Documents:
     every = np.concatenate(tokens) if tokens else np.zeros(0, little)
     return _put_together(
         pa.concat_arrays(doc_ids),
-        *(np.concatenate(parts) for parts in (froms, lengths, places)),
+        np.concatenate(froms),
+        np.concatenate(lengths),
+        np.concatenate(places),
         every.astype(shape.dtype, copy=False),
         f"{dataset.url}, partition {job.number}",
     )
@@ -259,6 +258,10 @@ def _put_together(
     )
 
 
+def _table(dataset: Dataset, file: File) -> pa.Table:
+    return pq.read_table(pa.BufferReader(_verified(dataset, file))).combine_chunks()
+
+
 def _verified(dataset: Dataset, file: File) -> bytes:
     """A listed file's bytes; `ValueError` where they are not those that were listed: a damaged row must not be given a
     new checksum."""
@@ -269,8 +272,3 @@ def _verified(dataset: Dataset, file: File) -> bytes:
             "published. Put the file back from a copy of the root"
         )
     return data
-
-
-def default_processes() -> int:
-    """As many as the machine has cores."""
-    return os.cpu_count() or 1

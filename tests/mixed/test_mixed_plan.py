@@ -117,6 +117,7 @@ def test_accounts_are_of_measured_counts() -> None:
         "tokens_served": 6400,
         "samples_served": 400,
         "passes": 0.8,
+        "max_passes": 4,
         "samples": 500,
         "tokens_available": 8000,
         "available_is_exact": True,

@@ -1,5 +1,6 @@
 """A dataset without some documents, compared with the one that the stage makes of the others."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from pipeline import manifest, storage
 from pipeline.alarms import StageError
 from pipeline.manifest import Dataset
+from pipeline.tokenized import rewritten
 from pipeline.tokenized.ranges import Ranges
 from pipeline.tokenized.rewritten import spec, taken_down, without
 from tests.tokenized.test_tokenized_where import Corpus, corpus, ids_of, written
@@ -62,7 +64,9 @@ def test_two_steps_are_one(tmp_path: Path) -> None:
 def test_processes_write_the_same(tmp_path: Path) -> None:
     old = written(tmp_path / "a", "code", TEXTS, 0, RANGES)
     one = without(old, some(TEXTS, 5), str(tmp_path / "a"))
-    other = without(old, some(TEXTS, 5), str(tmp_path / "b"), processes=2)
+    with rewritten.processes(2) or nullcontext() as pool:
+        other = without(old, some(TEXTS, 5), str(tmp_path / "b"), pool)
+    assert pool is not None and rewritten.processes(1) is None
     listed = [[(file.path, file.xxh3) for file in made.manifest.files] for made in (one, other)]
     assert listed[0] == listed[1]
 

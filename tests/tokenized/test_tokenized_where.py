@@ -92,6 +92,7 @@ def written(
 
 
 def mix_of(root: Path, sources: dict[str, tuple[list[Dataset], list[Dataset]]], name: str = "tiny") -> str:
+    """A mix of these ranges and validation sets, its equal weights in samples; each source may be served 10 passes."""
     fingerprint = tokenizer_fingerprint(tokenizer_json().encode())
     url = str(root / "mixes" / name)
 
@@ -116,6 +117,17 @@ def mix_of(root: Path, sources: dict[str, tuple[list[Dataset], list[Dataset]]], 
             PlanSource(name=name, parts=parts(train), validation=parts(held)) for name, (train, held) in sources.items()
         ),
         stages=(PlanStage(until=None, weights=("1/2",) * len(sources)),),
+        accounting={
+            "sources": {
+                name: {
+                    "max_passes": 10,
+                    "tokens_available": sum(
+                        one.manifest.counts["tokens"] - one.manifest.counts["left_over_tokens"] for one in train
+                    ),
+                }
+                for name, (train, _) in sources.items()
+            }
+        },
     )  # fmt: skip
     storage.write(storage.join(url, made.tokenizer.path), tokenizer_json().encode())
     storage.write(storage.join(url, plan.PLAN), plan.to_json(plan.certified(made)))
