@@ -172,6 +172,41 @@ def test_samples_and_documents_are_found_from_the_command_line(
     assert f"{documents:,}" in told
 
 
+def test_documents_that_are_taken_down_are_in_no_shard_any_more(
+    made: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = Tokenizer.from_str(made.tokenized.info.json_text)
+    served = {row["doc_id"] for row in rows_of(made.tokenized.measured["notes"][0], "provenance")}
+    texts = {row["doc_id"]: row["text"] for row in rows_of(made.deduped["notes"], "deduped") if row["doc_id"] in served}
+    [first, second, *_] = sorted(texts)
+    [copied] = [row for row in rows_of(made.deduped["notes"], "removed") if row["similarity"] < 1][-1:]
+    entries = [first.hex(), f"content:{content_hash(texts[second].upper()).hex()}", copied["doc_id"].hex(), "0" * 32]
+    (tmp_path / "gone.txt").write_text("\n".join(entries))
+    assert cli.main(["take-down", made.url, "--list", str(tmp_path / "gone.txt"), "--name", "less"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"4 entries: 2 of documents in the mix 1 of documents that are not in it: {entries[2]}" in told
+    assert f"1 that nothing is known of below this root: {entries[3]}" in told
+    assert f"List these, too, if they must go: {copied['kept_doc_id'].hex()} (near, 0." in told
+
+    less = str(Path(made.url).parent / "less")
+    new = {source.name: source for source in plan.load(less).sources}
+    was = {source.name: source for source in made.plan.sources}
+    assert (new["pages"], new["notes"].validation) == (was["pages"], was["notes"].validation)
+    data = {
+        mix: [Path(url).read_bytes() for url in manifest.load(plan.resolve(mix, part.path)).urls("shards")]
+        for mix, part in ((made.url, was["notes"].parts[0]), (less, new["notes"].parts[0]))
+    }
+    for doc_id in (first, second):
+        ids = tokenizer.encode(texts[doc_id], add_special_tokens=False).ids
+        windows = [np.array(ids[at : at + 16], "<u2").tobytes() for at in range(len(ids) - 16)]
+        found = {mix: sum(window in shard for window in windows for shard in shards) for mix, shards in data.items()}
+        assert found[made.url] > 20 and found[less] == 0
+    with StreamingLoader(less, global_batch_size=8, rank=0, world_size=1, format="numpy") as loader:
+        assert sum(len(batch["position"]) for batch in loader) == 1562 // 8 * 8
+    assert cli.main(["where", less, "--doc", entries[0]]) == 1
+    assert "it was taken down, from" in capsys.readouterr().err
+
+
 def test_an_engine_that_differs_on_one_document_is_given_up(
     made: Finished, raw: Path, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,9 +24,10 @@ into as many ranges and partitions, its ranges hold the same samples, byte for b
    included.
 2. With the new mix, `load_state_dict(state, fork=True)`. A source that was rewritten cannot finish its running pass,
    whose samples held the documents, so `fork` refuses it under its old name. With `--rename-sources` the rewritten
-   sources have new names (`web-8f3a1c90`): the run serves the old mix up to the border of a block, the listed positions
-   before it skipped, saves its state there, and takes the new mix up. The renamed sources begin a pass of their own
-   (what the old one had not served yet is not made up for); all others go on at their draw.
+   sources have new names (`web-8f3a1c90`), and the run goes over at the border of a block (`fork_position` in
+   `pipeline.order`): it serves the old mix up to the last batch before it, the listed positions skipped, then does
+   `loader.skip(position, border)`, saves its state, and takes the new mix up. The renamed sources begin a pass of their
+   own (what the old ones had not served yet is not made up for); all others go on at their draw.
 
 Nothing is deleted: the old mix, its datasets and those of the stages before still hold the documents.
 """

@@ -4,13 +4,14 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline import cli, manifest, plan, storage
 from pipeline.alarms import StageError
 from pipeline.loader import StreamingLoader
-from pipeline.order import fork_position
+from pipeline.order import fork_position, samples
 from pipeline.plan import Plan
 from pipeline.take_down import parse
 from pipeline.taken_down.take import Asked, Outcome, take_down
@@ -175,35 +176,36 @@ def test_a_run_leaves_listed_positions_out_and_takes_renamed_sources_up(mix: str
     made = without(mix, *gone, rename_sources=True, name="tiny-renamed")
     old, new = plan.load(mix), plan.load(str(made.url))
     assert [source.name for source in new.sources] == [f"code-{made_digest(made)}", "docs"]
-    border = fork_position(plan.order_of(old), 70)
-    listed = {row["position"] for row in made.positions.to_pylist()}
     with _loader(mix) as loader:
-        batches = iter(loader)
-        next(batches)
+        next(iter(loader))
         state = json.loads(json.dumps(loader.state_dict()))
+    border = fork_position(plan.order_of(old), state["position"])
     with _loader(str(without(mix, *gone).url)) as same_names, pytest.raises(ValueError, match="'code' has changed"):
         same_names.load_state_dict(state, fork=True)
-    with (
-        _loader(str(made.url)) as loader,
-        pytest.raises(ValueError, match=rf"lacks the source 'code', .* {border - 64}"),
-    ):
+    lacks = rf"lacks the source 'code', of which .* still serves \d+ samples up to position {border}"
+    with _loader(str(made.url)) as loader, pytest.raises(ValueError, match=lacks):
         loader.load_state_dict(state, fork=True)
-    with StreamingLoader(mix, global_batch_size=1, rank=0, world_size=1, format="numpy") as loader:
+    listed = {row["position"] for row in made.positions.to_pylist()}
+    with _loader(mix) as loader:
         loader.load_state_dict(state)
         for position in sorted(listed):
             if state["position"] <= position < border:
                 loader.skip(position, position + 1)
-        served = []
-        for batch in loader:
-            served.append(int(batch["position"][0]))
-            if int(batch["next_position"]) >= border:
-                break
-        state = loader.state_dict()
-    assert served == [one for one in range(24, border) if one not in listed]
-    with StreamingLoader(str(made.url), global_batch_size=1, rank=0, world_size=1, format="numpy") as loader:
-        loader.load_state_dict(state, fork=True)
         batch = next(iter(loader))
-        assert int(batch["position"][0]) == border
+        last = int(batch["next_position"])
+        assert sorted(batch["position"].tolist()) == [one for one in range(24, last) if one not in listed]
+        assert listed & set(range(24, last))
+        loader.skip(last, border)
+        state = loader.state_dict()
+    with _loader(str(made.url)) as loader:
+        loader.load_state_dict(state, fork=True)
+        batches = [batch for batch, _ in zip(loader, range(5), strict=False)]
+    assert sorted(batches[0]["position"].tolist()) == list(range(border, border + 24))
+    drawn = samples(plan.order_of(old), 0, border + 5 * 24)  # where a source is in the old mix, and the new one's docs
+    of_docs = np.concatenate([batch["sample"][batch["source"] == 1] for batch in batches])
+    assert sorted(of_docs.tolist()) == sorted(drawn.sample[(drawn.source == 1) & (drawn.position >= border)].tolist())
+    renamed = np.concatenate([batch["sample"][batch["source"] == 0] for batch in batches])
+    assert sorted(renamed.tolist())[: new.sources[0].n_samples] == list(range(new.sources[0].n_samples))[: len(renamed)]
 
 
 def made_digest(made: Outcome) -> str:
