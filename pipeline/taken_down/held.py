@@ -92,9 +92,11 @@ def _held(part: MixPart, ids: pa.Array, hashes: np.ndarray[tuple[int], np.dtype[
     [url] = [url for url in dataset.urls("tables") if url.endswith("/shards.bin")]
     table = parse_table(storage.read(url), url)
     first = dict(zip(table.number.tolist(), table.first_sample.tolist(), strict=False))
-    shards = sorted({*inside[may].tolist(), ranges.n_partitions} & set(first))
+    wanted = {number: ids.filter(pa.array(may & (inside == number))) for number in set(inside[may].tolist())}
+    wanted[ranges.n_partitions] = candidates  # the shard of the tails
+    shards = sorted(set(wanted) & set(first))
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(lambda shard: provenance.of_documents(dataset, shard, candidates), shards))
+        found = list(pool.map(lambda shard: provenance.of_documents(dataset, shard, wanted[shard]), shards))
     pieces = [
         _pieces(rows, part.first_sample + first[shard]) for shard, rows in zip(shards, found, strict=True) if len(rows)
     ]

@@ -87,7 +87,12 @@ def _accounts(old: Plan, made: Plan, change: Change) -> dict[str, Any]:
 def _check_passes(name: str, account: Mapping[str, Any], given: float | None) -> None:
     """`StageError` where a source is served more passes than its max_passes, over all of it or over what of it is in
     the mix. (A mix takes the fewest ranges that hold what it serves; with fewer samples in them some come twice.)"""
-    limit = account["max_passes"] if given is None else given
+    limit = account.get("max_passes") if given is None else given
+    if limit is None:
+        raise StageError(
+            f"the old mix does not tell the max_passes of source {name}, an earlier version has made it: make it again "
+            "from its recipe, which takes seconds, or give --max-passes"
+        )
     in_mix = account["samples_served"] / account["samples"]
     slack = SPARE_SAMPLES / account["samples"]
     if account["passes"] > limit * (1 + 1e-6) + slack or in_mix > max(limit, 1) * (1 + 1e-6) + slack:

@@ -171,6 +171,21 @@ def test_a_second_run_does_nothing_and_another_root_gives_the_same_bytes(mix: st
     assert files(storage_copy) == files(root)
 
 
+def test_two_lists_one_after_the_other_give_the_datasets_of_both(mix: str) -> None:
+    first, second = [*in_first_range(mix, 2), list(DOCS)[4]], [in_first_range(mix, 4)[3], list(HELD)[3]]
+    step = without(str(without(mix, *first).url), *second, name="steps")
+    both = without(mix, *first, *second, name="both")
+    steps, at_once = plan.load(str(step.url)), plan.load(str(both.url))
+    assert (steps.sources, steps.stages, steps.block_hashes) == (
+        at_once.sources,
+        at_once.stages,
+        at_once.block_hashes,
+    )
+    assert sum(row.documents for row in step.taken) == len(second)
+    assert step.entries.in_mix == tuple(sorted(doc_id.hex() for doc_id in second))
+    assert without(str(step.url), *first).entries.not_in_mix == ()  # no stage before is here that knows them
+
+
 def test_a_run_leaves_listed_positions_out_and_takes_renamed_sources_up(mix: str) -> None:
     gone = in_first_range(mix, 3)
     made = without(mix, *gone, rename_sources=True, name="tiny-renamed")

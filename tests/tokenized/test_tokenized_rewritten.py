@@ -8,7 +8,7 @@ import pytest
 from pipeline import manifest, storage
 from pipeline.alarms import StageError
 from pipeline.manifest import Dataset
-from pipeline.tokenized import rewritten
+from pipeline.tokenized import quality, rewritten
 from pipeline.tokenized.ranges import Ranges
 from pipeline.tokenized.rewritten import spec, taken_down, without
 from tests.tokenized.test_tokenized_where import Corpus, corpus, ids_of, written
@@ -47,6 +47,13 @@ def test_it_is_the_dataset_of_the_other_documents(tmp_path: Path, packing: str, 
     assert taken_down(new) == {doc_id: len(ids_of(TEXTS[doc_id])) for doc_id in gone}
     assert new.url == f"{tmp_path}/old/tokenized/code/{spec(old, gone).fingerprint}" != old.url
     assert bytes_of(old) == bytes_of(manifest.load(old.url))
+
+
+def test_what_was_measured_on_texts_is_not_told(tmp_path: Path) -> None:
+    new = without(written(tmp_path, "code", TEXTS, 0, RANGES), some(TEXTS, 7), str(tmp_path))
+    assert (new.files("usage"), set(new.manifest.report)) == ([], {"engine"})
+    with pytest.raises(ValueError, match="no report of its tokenizer: documents were taken out of it"):
+        quality.of_datasets([new], 300)
 
 
 def test_two_steps_are_one(tmp_path: Path) -> None:
