@@ -254,6 +254,18 @@ def test_a_source_that_gives_too_little_is_refused(mix: str, root: Path) -> None
     assert sum(one["weight_achieved"] for one in made.accounting["sources"].values()) == pytest.approx(1)
 
 
+def test_all_held_out_documents_and_a_whole_range_can_go(mix: str) -> None:
+    url = Where(mix).sources["code"].train[1].url
+    whole = [doc_id for doc_id in CODE if Where(mix).by_document(doc_id)[0].dataset == url]
+    new = str(without(mix, *HELD, *whole).url)
+    [code, _] = plan.load(new).sources
+    assert [part.n_samples for part in (code.parts[1], *code.validation)] == [0, 0]
+    assert len(rows_of(new)) == sum(source.n_samples for source in plan.load(new).sources)
+    with pytest.raises(ValueError, match="has no validation samples"):
+        rows_of(new, "validation")
+    assert not set(tokens_in(new)) & {*HELD, *whole}
+
+
 def test_the_command_says_what_is_wrong(mix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def told(*arguments: str) -> str:
         assert cli.main(["take-down", mix, *arguments]) == 1
