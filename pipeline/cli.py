@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from pipeline.commands import (
+    contamination,
     duplicates,
     inspect_batch,
     shuffle_report,
@@ -17,7 +18,17 @@ from pipeline.commands import (
 )
 
 FILE_WIDTH = 160  # columns of the tables where the output is not a terminal
-COMMANDS = (waterfall, duplicates, tokenizer, where, inspect_batch, verify_order, shuffle_report, take_down)
+COMMANDS = (
+    waterfall,
+    duplicates,
+    tokenizer,
+    where,
+    inspect_batch,
+    contamination,
+    take_down,
+    verify_order,
+    shuffle_report,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ fields stand in `recipe_parts`, what a field may hold in `recipe_fields`, what i
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -19,6 +19,8 @@ from pipeline.recipe_parts import Decontaminate, Dedup, Holdout, Model, Source, 
 MAX_SEQUENCE_LENGTH = 2**24
 ALARMS = ("max_quarantined", "max_rejected", "max_cluster", "max_source_loss")
 MIX_ALARMS = ("max_bucket",)
+
+Checked = TypeVar("Checked", bound=Model)
 
 
 class RecipeError(ValueError):
@@ -119,6 +121,16 @@ class Mix(Model):
 
 def load(path: str | Path) -> Mix:
     """The recipe in the YAML file `path`, which may be a URL; `RecipeError` where it cannot be followed."""
+    return check(read(path), str(path))
+
+
+def parse(text: str, where: str) -> Mix:
+    """The recipe in a YAML text; `where` names it in errors."""
+    return check(_fields(text, where), where)
+
+
+def read(path: str | Path) -> object:
+    """What the YAML file `path`, which may be a URL, holds; `RecipeError` where it cannot be read."""
     try:
         text = storage.read(str(path)).decode()
     except FileNotFoundError as error:
@@ -131,24 +143,27 @@ def load(path: str | Path) -> Mix:
         ) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 text: {error}; save it as plain UTF-8") from error
-    return parse(text, str(path))
-
-
-def parse(text: str, where: str) -> Mix:
-    """The recipe in a YAML text; `where` names it in errors."""
-    try:
-        fields = strict_yaml.load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{where} is not valid YAML: {recipe_errors.explain_yaml(error)}") from error
-    return check(fields, where)
+    return _fields(text, str(path))
 
 
 def check(fields: object, where: str) -> Mix:
     """The recipe of what YAML gives; `where` names it in errors."""
+    return check_as(Mix, fields, where, "name: …, sources: …")
+
+
+def check_as(model: type[Checked], fields: object, where: str, example: str) -> Checked:
+    """What YAML gives as this group of fields; `RecipeError` that names `where`. `example`: fields that it has."""
     if not isinstance(fields, dict):
         found = "nothing" if fields is None else "a list" if isinstance(fields, list) else "a single value"
-        raise RecipeError(f"{where} holds {found}; a recipe holds fields, as name: …, sources: …")
+        raise RecipeError(f"{where} holds {found}; a recipe holds fields, as {example}")
     try:
-        return Mix.model_validate(fields)
+        return model.model_validate(fields)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {recipe_errors.explain(Mix, error)}") from error
+        raise RecipeError(f"{where}: {recipe_errors.explain(model, error)}") from error
+
+
+def _fields(text: str, where: str) -> object:
+    try:
+        return strict_yaml.load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{where} is not valid YAML: {recipe_errors.explain_yaml(error)}") from error

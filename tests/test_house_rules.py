@@ -22,6 +22,7 @@ MADE_BY = {
     "languages": "filtered",
     "compression": "filtered",
     "commonness": "filtered",
+    "contamination": "contamination_check",
     "delined": "deduped",
     "signatures": "deduped",
     "steps": "deduped",

@@ -9,6 +9,7 @@ The sample: at most `SAMPLE_TASKS` files, evenly spread over those of the source
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ SAMPLE_TASKS = 8  # at most `item_index.COMMON_DOCUMENTS`: one copy in each task
 SAMPLE_GROUPS = 16  # row groups of `sink.ROW_GROUP_BYTES`
 
 Counts = npt.NDArray[np.int64]
+File = TypeVar("File")
 
 
 class Sample:
@@ -52,10 +54,10 @@ class Sample:
         self.items += np.bincount(pairs[1][whole], minlength=self._index.n_items)
 
 
-def sampled_files(urls: Sequence[str]) -> list[str]:
+def sampled_files(files: Sequence[File]) -> list[File]:
     """The files that the sample is taken from."""
-    n = min(SAMPLE_TASKS, len(urls))
-    return [urls[number * len(urls) // n] for number in range(n)]
+    n = min(SAMPLE_TASKS, len(files))
+    return [files[number * len(files) // n] for number in range(n)]
 
 
 def sampled_groups(n_files: int) -> int:

@@ -47,7 +47,7 @@ from pipeline.order.certificate import CHAIN_START, block_hash, chain, rows_hash
 from pipeline.order.counts import block_at, block_range, first_block
 from pipeline.order.definition import Beginning, Era, Order, OrderStage
 from pipeline.order.forks import forget, fork, fork_position
-from pipeline.order.inverse import pass_at, positions_of
+from pipeline.order.inverse import pass_at, positions_of, served
 from pipeline.order.keys import ORDER_VERSION
 from pipeline.order.rows import Rows, batch_rows, rank_rows, samples, source_counts
 
@@ -73,5 +73,6 @@ __all__ = [
     "rank_rows",
     "rows_hash",
     "samples",
+    "served",
     "source_counts",
 ]

@@ -4,7 +4,7 @@ from time import process_time
 import numpy as np
 import pytest
 
-from pipeline.order import Order, OrderStage, positions_of, samples
+from pipeline.order import Order, OrderStage, positions_of, samples, served
 
 F = Fraction
 
@@ -39,6 +39,29 @@ def test_positions_are_those_that_a_walk_finds(source: int, sample: int) -> None
     assert found.tolist() == walked[:n_passes]
     assert positions_of(SMALL, source, sample, 2, first_pass=3).tolist() == walked[3:5]
     assert positions_of(SMALL, source, sample, 0).tolist() == []
+
+
+@pytest.mark.parametrize("before", [0, 1, 31, 32, 700, 3000])
+@pytest.mark.parametrize(
+    ("source", "wanted"), [(0, [0]), (1, [0, 12]), (2, [5, 63]), (3, [0, 199]), (3, list(range(150))), (2, [])]
+)
+def test_what_is_served_before_a_position_is_what_a_walk_finds(source: int, wanted: list[int], before: int) -> None:
+    rows = samples(SMALL, 0, 3000)
+    hits = np.flatnonzero((rows.source == source) & np.isin(rows.sample, wanted))
+    hits = hits[hits < before]
+    positions, found = served(SMALL, source, np.array(wanted, dtype=np.int64), before)
+    assert positions.tolist() == hits.tolist()
+    assert found.tolist() == rows.sample[hits].tolist()
+
+
+def test_few_samples_of_a_long_run_are_found_without_walking() -> None:
+    order = _order((10**12, 10**9), (None, (F("0.9"), F("0.1"))), block_samples=4096)
+    wanted = np.array([5, 123_456_789_012], dtype=np.int64)
+    start = process_time()
+    positions, found = served(order, 0, wanted, 10**12)
+    assert process_time() - start < 0.9
+    both = sorted((int(positions_of(order, 0, sample, 1)[0]), sample) for sample in wanted.tolist())
+    assert list(zip(positions.tolist(), found.tolist(), strict=True)) == [pair for pair in both if pair[0] < 10**12]
 
 
 def test_many_passes_in_one_block() -> None:
