@@ -10,7 +10,8 @@ item of 8 words or more by the matcher; among the items are licence headers, of 
 The index is that for the source: what a sample of the documents has in common does not count (`commonness`).
 
 Throughput: the job's plain pass (all rule sets measured and decided: `filtered_kernel`), and looking for items in the
-same text in the same process, whose index holds as many n-grams as are asked for. MB are 10⁶ bytes of UTF-8.
+same text in the same process, whose index holds as many n-grams as are asked for; and datatrove's n-gram filter
+(`decontaminated_peer`) on some of it. Memory: `decontaminated_memory`. MB are 10⁶ bytes of UTF-8.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 
+from bench.decontaminated_beside import first, show_beside
 from bench.decontaminated_made import (
     BOILERPLATE,
     SHARED,
@@ -37,6 +39,7 @@ from bench.decontaminated_made import (
     reformatted,
     verbatim,
 )
+from bench.decontaminated_memory import show_memory
 from bench.deduped_stage import source_code
 from bench.filtered_kernel import ALL, batches, chosen_rules, judge
 from bench.measure import Case, Cost, interleaved, timed
@@ -56,12 +59,15 @@ PASSAGE_WORDS = (25, 120)
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
     """Bytes of prose and of source code, items of each kind, evaluation n-grams of the throughput, bytes of the sample
-    (about those of `commonness`)."""
+    (about those of `commonness`), of the source code that datatrove is given, too (0: it is left out), and of that
+    whose filter pass is watched for its memory."""
 
     prose_bytes: int = 51_000_000
     code_bytes: int = 400_000_000
     chain_bytes: int = 12_000_000
     sample_bytes: int = 128_000_000
+    peer_bytes: int = 10_000_000
+    memory_bytes: int = 100_000_000
     items: int = 1000
     ngrams: int = 10_000_000
     rounds: int = 3
@@ -70,8 +76,8 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    prose_bytes=10_000_000, code_bytes=20_000_000, chain_bytes=5_000_000, sample_bytes=8_000_000, items=200,
-    ngrams=200_000, rounds=1,
+    prose_bytes=10_000_000, code_bytes=20_000_000, chain_bytes=5_000_000, sample_bytes=8_000_000,
+    peer_bytes=500_000, memory_bytes=5_000_000, items=200, ngrams=200_000, rounds=1,
 )  # fmt: skip
 
 Kinds = Mapping[str, tuple[list[str], Hide]]
@@ -80,18 +86,23 @@ Kinds = Mapping[str, tuple[list[str], Hide]]
 def main(sizes: Sizes = FULL) -> None:
     """Measure and print."""
     prose, code = gathered(sizes.prose_bytes, sizes.processes), source_code(sizes.code_bytes)
-    chain = Chain(_first(prose.texts, sizes.chain_bytes))
+    chain = Chain(first(prose.texts, sizes.chain_bytes))
     print(
         f"\ndecontaminated: {len(prose.texts):,} texts of prose ({prose.n_bytes / 1e6:.1f} MB), {len(code):,} of "
         f"source code ({_n_bytes(code) / 1e6:.1f} MB); ngram {NGRAM}, min_overlap {MIN_OVERLAP}"
     )
     kinds = hidden(chain, prose.texts, code, sizes.items)
-    show_recall(kinds, prose.texts, sizes)
+    documents = planted(kinds, prose.texts)
+    show_recall(kinds, documents, prose.texts, sizes)
+    if sizes.peer_bytes:
+        show_datatrove(kinds, documents, prose.texts, first(code, sizes.peer_bytes), sizes)
     made = dict.fromkeys(item for own, _ in kinds.values() for item in own if item not in BOILERPLATE)
     lengths = n_words(list(made)).tolist()
     show_false_positives([item for item, n in zip(made, lengths, strict=True) if n >= LINE_WORDS], code, sizes)
     for order in (1, 2):
-        show_throughput(Chain(_first(prose.texts, sizes.chain_bytes), order), order, code, sizes)
+        index = many(Chain(first(prose.texts, sizes.chain_bytes), order), code, sizes)
+        show_throughput(index, order, code, sizes)
+    show_memory(index, first(code, sizes.memory_bytes), MIN_OVERLAP)
 
 
 def hidden(chain: Chain, prose: list[str], code: list[str], n: int) -> Kinds:
@@ -121,22 +132,44 @@ def hidden(chain: Chain, prose: list[str], code: list[str], n: int) -> Kinds:
     return kinds | {"licence headers, verbatim": (list(BOILERPLATE), verbatim)}
 
 
-def show_recall(kinds: Kinds, prose: list[str], sizes: Sizes) -> None:
+def planted(kinds: Kinds, prose: list[str]) -> dict[str, list[str]]:
+    """Documents of prose of each kind, in each of which one item is hidden, in their order."""
+    hosts = [text for text in prose if 500 < len(text) < 5000]
+    found = {}
+    for name, (own, hide) in kinds.items():
+        draw = Random(name)
+        found[name] = [hide(draw, item, draw.choice(hosts)) for item in own]
+    return found
+
+
+def show_recall(kinds: Kinds, planted: Mapping[str, list[str]], prose: list[str], sizes: Sizes) -> None:
     """What is found of each kind in documents of prose."""
     distinct = list(dict.fromkeys(item for own, _ in kinds.values() for item in own))
     index = _for_source([("made", item) for item in distinct], prose, sizes)
     number = {item: place for place, item in enumerate(distinct)}
-    hosts = [text for text in prose if 500 < len(text) < 5000]
     rows = []
-    for name, (own, hide) in kinds.items():
-        draw = Random(name)
-        documents = pa.array([hide(draw, item, draw.choice(hosts)) for item in own], pa.large_string())
+    for name, (own, _) in kinds.items():
+        documents = pa.array(planted[name], pa.large_string())
         matches = contamination.find(documents, index, min_overlap=MIN_OVERLAP)
         found = set(zip(matches.document.tolist(), index.given[matches.item].tolist(), strict=True))
         wanted = {(document, int(index.same_as[number[item]])) for document, item in enumerate(own)}
         right = len(found & wanted)
         rows.append([name, f"{len(own):,}", f"{right / max(1, len(own)):.2%}", f"{right / max(1, len(found)):.2%}"])
     show("decontaminated: items hidden in prose", ["", "items", "recall", "precision"], rows)
+
+
+def show_datatrove(
+    kinds: Kinds, planted: Mapping[str, list[str]], prose: list[str], code: list[str], sizes: Sizes
+) -> None:
+    """datatrove and we look for the same items in the same documents, and in source code."""
+    items = list(dict.fromkeys(item for own, _ in kinds.values() for item in own))
+    index = _for_source([("made", item) for item in items], prose, sizes)
+
+    def look(texts: Sequence[str]) -> set[int]:
+        matches = contamination.find(pa.array(texts, pa.large_string()), index, min_overlap=MIN_OVERLAP)
+        return set(matches.document.tolist())
+
+    show_beside(items, planted, code, look, sizes.rounds)
 
 
 def show_false_positives(items: Sequence[str], code: list[str], sizes: Sizes) -> None:
@@ -154,12 +187,16 @@ def show_false_positives(items: Sequence[str], code: list[str], sizes: Sizes) ->
     show(f"decontaminated: false positives in {len(code):,} documents of source code", header, rows)
 
 
-def show_throughput(chain: Chain, order: int, code: list[str], sizes: Sizes) -> None:
-    """Looking for many items, beside the plain pass. Those of a chain of order 2 are made of the corpus's own phrases,
-    so that 4 % of its words begin a seed, of 4 items each: the worst case; items of order 1 are other text."""
+def many(chain: Chain, code: list[str], sizes: Sizes) -> ItemIndex:
+    """As many items as have the n-grams of the throughput. Those of a chain of order 2 are made of the corpus's own
+    phrases, so that 4 % of its words begin a seed, of 4 items each: the worst case; items of order 1 are other text."""
     chance = np.random.default_rng(2)
     lengths = chance.integers(20, 61, size=sizes.ngrams // 55)  # 1.4 words are compared for each by white space
-    index = _for_source([("many", item) for item in chain.passages(chance, lengths)], code, sizes)
+    return _for_source([("many", item) for item in chain.passages(chance, lengths)], code, sizes)
+
+
+def show_throughput(index: ItemIndex, order: int, code: list[str], sizes: Sizes) -> None:
+    """Looking for many items, beside the plain pass."""
     texts = pa.array(code, pa.large_string())
     chosen, n_bytes = chosen_rules()[ALL], _n_bytes(code)
     few = texts.slice(0, 10)
@@ -170,7 +207,7 @@ def show_throughput(chain: Chain, order: int, code: list[str], sizes: Sizes) -> 
             contamination.find(batch, index, min_overlap=MIN_OVERLAP)
 
     def sample() -> None:
-        Sample(index).add(pa.array(_first(code, sizes.sample_bytes), pa.large_string()))
+        Sample(index).add(pa.array(first(code, sizes.sample_bytes), pa.large_string()))
 
     cases: dict[str, Case] = {
         "plain filter pass": lambda: timed(lambda: judge(texts, chosen), n_bytes),
@@ -191,19 +228,13 @@ def _for_source(items: Sequence[tuple[str, str]], texts: list[str], sizes: Sizes
     """The index of the items without what is common in a sample of these texts, which are in no order."""
     index = index_items(items, ngram=NGRAM)
     sample = Sample(index)
-    sample.add(pa.array(_first(texts, sizes.sample_bytes), pa.large_string()))
+    sample.add(pa.array(first(texts, sizes.sample_bytes), pa.large_string()))
     return commonness.without(index, sample.seeds, sample.items, sample.n_documents)
 
 
 def _in_long(prose: list[str]) -> Hide:
     long = "\n\n".join(prose)[:LONG_BYTES]
     return lambda chance, item, _: verbatim(chance, item, long)
-
-
-def _first(texts: list[str], n_bytes: int) -> list[str]:
-    """The first of the texts, of so many bytes in all."""
-    ends = np.cumsum([len(text.encode()) for text in texts])
-    return texts[: int(np.searchsorted(ends, n_bytes)) + 1]
 
 
 def _n_bytes(texts: Sequence[str]) -> int:

@@ -61,6 +61,8 @@ def test_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
             code_bytes=300_000,
             chain_bytes=200_000,
             sample_bytes=100_000,
+            peer_bytes=0,
+            memory_bytes=100_000,
             items=20,
             ngrams=2000,
             rounds=1,
@@ -70,4 +72,4 @@ def test_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     for kind in ("verbatim", "20% of the words replaced", "numbers spelt out", "1 words, verbatim", "licence headers"):
         assert f"\n  {kind}" in printed
-    assert "looking for items" in printed
+    assert "looking for items" in printed and "peak memory of a worker" in printed
