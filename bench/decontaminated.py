@@ -59,8 +59,8 @@ PASSAGE_WORDS = (25, 120)
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
     """Bytes of prose and of source code, items of each kind, evaluation n-grams of the throughput, bytes of the sample
-    (about those of `commonness`), of the source code that datatrove is given, too (0: it is left out), and of that
-    whose filter pass is watched for its memory."""
+    (about those of `commonness`), of the source code that datatrove is given, too, and of that whose filter pass is
+    watched for its memory (0: left out)."""
 
     prose_bytes: int = 51_000_000
     code_bytes: int = 400_000_000
@@ -102,7 +102,8 @@ def main(sizes: Sizes = FULL) -> None:
     for order in (1, 2):
         index = many(Chain(first(prose.texts, sizes.chain_bytes), order), code, sizes)
         show_throughput(index, order, code, sizes)
-    show_memory(index, first(code, sizes.memory_bytes), MIN_OVERLAP)
+    if sizes.memory_bytes:
+        show_memory(index, first(code, sizes.memory_bytes), MIN_OVERLAP)
 
 
 def hidden(chain: Chain, prose: list[str], code: list[str], n: int) -> Kinds:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -84,7 +84,7 @@ def positions(served: pa.Table, found: Findings, before: int, most: int) -> Rend
         f"{n_positions:,} of the positions before {before:,} serve {n_documents:,} of {found.n_contaminated:,} "
         "contaminated documents"
     )
-    table = Table(title=_title(title, len(served), most), title_justify="left")
+    table = Table()
     has_steps = served.column("step").null_count < len(served)
     for name in ("position", *(("step",) if has_steps else ()), "sample", "item"):
         table.add_column(name, justify="right")
@@ -94,7 +94,7 @@ def positions(served: pa.Table, found: Findings, before: int, most: int) -> Rend
         step = (f"{row['step']:,}",) if has_steps else ()
         numbers = (f"{row['position']:,}", *step, f"{row['sample']:,}", f"{row['item']:,}")
         table.add_row(*numbers, row["source"], row["set"], row["doc_id"].hex())
-    return table
+    return Group(_title(title, len(served), most), table)
 
 
 def _title(what: str, n: int, most: int) -> str:

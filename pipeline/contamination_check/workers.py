@@ -29,13 +29,13 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
 
     def map(self, task: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
-        """What the task makes of each, in their order. `MemoryError` where a process is killed."""
+        """What the task makes of each, in their order. `ChildProcessError` where a process is killed."""
         if self._pool is None:
             yield from map(task, given)
             return
         try:
             yield from self._pool.map(task, given)
         except BrokenProcessPool as error:
-            raise MemoryError(
+            raise ChildProcessError(
                 f"one of {self._n} processes was killed, most often for want of memory; give fewer --workers"
             ) from error

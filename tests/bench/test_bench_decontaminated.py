@@ -1,11 +1,12 @@
 """The hidden items are what the bench says of them; and the bench runs, with every kind printed."""
 
+from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 
-from bench import decontaminated
+from bench import decontaminated, decontaminated_memory
 from bench.decontaminated_made import (
     Chain,
     edited,
@@ -17,6 +18,8 @@ from bench.decontaminated_made import (
     reformatted,
     verbatim,
 )
+from pipeline.filtered.evaluation_items import dump
+from pipeline.filtered.item_index import index_items
 
 TEXTS = [" ".join(f"w{(number * k) % 37}" for k in range(1, 80)) for number in range(1, 9)]
 HOST = "first line of the host\nsecond line of it\nthird line"
@@ -62,7 +65,7 @@ def test_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
             chain_bytes=200_000,
             sample_bytes=100_000,
             peer_bytes=0,
-            memory_bytes=100_000,
+            memory_bytes=0,
             items=20,
             ngrams=2000,
             rounds=1,
@@ -72,4 +75,12 @@ def test_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     for kind in ("verbatim", "20% of the words replaced", "numbers spelt out", "1 words, verbatim", "licence headers"):
         assert f"\n  {kind}" in printed
-    assert "looking for items" in printed and "peak memory of a worker" in printed
+    assert "looking for items" in printed
+
+
+def test_the_filter_pass_of_the_memory_runs_on_what_is_written_for_it(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    assert decontaminated_memory.write(folder, [HOST, *TEXTS]) == sum(map(len, [HOST, *TEXTS]))
+    (tmp_path / "index.npz").write_bytes(dump(index_items([("many", TEXTS[3])], ngram=13)))
+    decontaminated_memory.work(folder, 2, None)
+    decontaminated_memory.work(folder, 2, 0.8)

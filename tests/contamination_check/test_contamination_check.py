@@ -156,12 +156,6 @@ def test_the_samples_are_those_that_hold_the_passage(mix: str, found: Findings) 
     assert crossing >= 3
 
 
-def test_several_processes_find_the_same(mix: str, found: Findings) -> None:
-    again = check(mix, items(), 0.8, 2)
-    assert again.matches.equals(found.matches)
-    assert [source.report for source in again.sources] == [source.report for source in found.sources]
-
-
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     code = cli.main(["contamination", *arguments])
     printed = capsys.readouterr()
