@@ -39,6 +39,8 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["duplicates", "x", "--clusters", "-3"], "argument --clusters: '-3' is not a number from 0 to 20"),
         (["duplicates", "x", "--clusters", "all"], "argument --clusters: 'all' is not a number from 0 to 20"),
         (["duplicates", "x", "--cluster", "3"], "unrecognized arguments: --cluster 3"),
+        (["contamination", "x"], "the following arguments are required: --sets"),
+        (["contamination", "x", "--sets", "y", "--workers", "0"], "argument --workers: '0' is not a number from 1"),
         (["duplicates", "x", "y"], "unrecognized arguments: y"),
     ],
 )

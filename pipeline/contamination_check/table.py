@@ -94,7 +94,7 @@ def positions(served: pa.Table, found: Findings, before: int, most: int) -> Rend
         step = (f"{row['step']:,}",) if has_steps else ()
         numbers = (f"{row['position']:,}", *step, f"{row['sample']:,}", f"{row['item']:,}")
         table.add_row(*numbers, row["source"], row["set"], row["doc_id"].hex())
-    return Group(_title(title, len(served), most), table)
+    return Group(_title(title, len(served), most), *((table,) if len(served) else ()))
 
 
 def _title(what: str, n: int, most: int) -> str:
