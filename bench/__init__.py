@@ -15,7 +15,8 @@ written a moment ago, so it lies in the page cache. Nothing else should run on t
 * `engines`: encoding in one thread, ids compared; tokenizers
 * `tokenized`: from deduped documents to committed shards through Spark; LLM Foundry's steps, the engine alone
 * `filtered`: rule sets, MB/s a core, memory, through Spark, and the agreement of decisions; datatrove
-* `decontaminated`: hidden evaluation items, recall and precision by kind; its cost beside that of the filters
+* `decontaminated`: hidden evaluation items, recall and precision by kind; its cost beside that of the filters, and a
+  worker's memory; datatrove
 * `deduped`: planted near-duplicates, the stage through Spark, and whether its cost is linear, components; datatrove
 
 Each bench runs in a process of its own, needs Linux (peak memory is read from /proc) and no network, and leaves no

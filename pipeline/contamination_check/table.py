@@ -35,6 +35,10 @@ def sets(found: Findings) -> RenderableType:
         table.add_column(name)
     for name in ("items", "found", "never found", "not looked for", "documents", "MB touched"):
         table.add_column(name, justify="right")
+    held = len(found.matches.column("doc_id").unique())
+    if held > found.n_contaminated:
+        table.caption = f"{held - found.n_contaminated:,} of these documents are held out, or hold items in no row"
+        table.caption_justify = "left"
     for source in found.sources:
         for split, rows in source.report.items():
             for row in rows:

@@ -170,6 +170,7 @@ def test_a_contaminated_mix(mix: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert err == (f"error: {mix} is contaminated: training may be served 3 documents that hold items of these sets\n")
     assert "1 of its 2 ranges are in the mix, the others were not looked at" in out
     assert "held out for validation" in out
+    assert "1 of these documents are held out, or hold items in no row" in out
     assert "HOW MANY APPLES" in out
     order = plan.order_of(plan.load(mix))
     before = plan.load(mix).budget_samples
