@@ -17,16 +17,18 @@ TABLE = "positions"
 def positions(plan: Plan, matches: pa.Table, before: int, global_batch_size: int | None) -> pa.Table:
     """The table `positions`: for each position below `before`, ascending, the passages of which it serves a part. With
     a batch size each position has its step. What is held out, or lies in no row, is served nowhere."""
-    order, found = plans.order_of(plan), []
     trained = matches.filter(pc.equal(matches.column("split"), "train"))
-    for number, source in enumerate(plan.sources):
-        own = trained.filter(pc.equal(trained.column("source"), source.name))
-        match, sample = _pairs(own)
-        places, held = served(order, number, np.unique(sample), before)
+    own = [trained.filter(pc.equal(trained.column("source"), source.name)) for source in plan.sources]
+    pairs = [_pairs(rows) for rows in own]
+    looked_for = {number: np.unique(sample) for number, (_, sample) in enumerate(pairs)}
+    found = []
+    for number, (places, held) in served(plans.order_of(plan), looked_for, before).items():
+        match, sample = pairs[number]
         first, last = (np.searchsorted(sample, held, side=side) for side in ("left", "right"))
-        place = np.repeat(np.arange(len(places)), last - first)
-        pair = np.repeat(first - np.cumsum(last - first) + (last - first), last - first) + np.arange(len(place))
-        found.append(_rows(own.take(pa.array(match[pair])), places[place], held[place], global_batch_size))
+        n = last - first
+        pair = np.repeat(first - (np.cumsum(n) - n), n) + np.arange(int(n.sum()))
+        rows = own[number].take(pa.array(match[pair]))
+        found.append(_rows(rows, np.repeat(places, n), np.repeat(held, n), global_batch_size))
     wanted = schema.arrow(STAGE, TABLE)
     rows = pa.Table.from_batches(found, wanted)
     once = rows.group_by(rows.column_names).aggregate([])  # a document may hold an item in several passages

@@ -1,6 +1,6 @@
 """Where a given sample is served: the inverse of the order, found without walking the run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -49,29 +49,41 @@ def positions_of(order: Order, source: int, sample: int, n_passes: int, *, first
     return np.concatenate(found)
 
 
-def served(order: Order, source: int, samples: Ints, before: int) -> tuple[Ints, Ints]:
-    """The positions below `before` at which any of these samples of a source is served, ascending, and the sample at
-    each. It costs a few dozen closed-form counts for each sample and pass, and the blocks that hold one; where there
-    are fewer blocks than that, all of them."""
-    positions, found = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for number in _holders(order, source, samples, before):
+def served(order: Order, samples: Mapping[int, Ints], before: int) -> dict[int, tuple[Ints, Ints]]:
+    """Where the positions below `before` serve any of some sources' samples: for each source the positions, ascending,
+    and the sample at each.
+
+    It costs a few dozen closed-form counts for each sample and pass, and the blocks that hold one; where there are
+    fewer blocks than samples and passes, all blocks.
+    """
+    none = np.empty(0, dtype=np.int64)
+    found = {source: [(none, none)] for source in samples}
+    for number in _holders(order, samples, before):
         held = block(order, number)
-        places = np.flatnonzero((held.source == source) & np.isin(held.sample, samples))
-        places = places[places + held.first < before]
-        positions.append(places + held.first)
-        found.append(held.sample[places])
-    return np.concatenate(positions), np.concatenate(found)
+        for source, own in samples.items():
+            places = np.flatnonzero((held.source == source) & np.isin(held.sample, own))
+            places = places[places + held.first < before]
+            found[source].append((places + held.first, held.sample[places]))
+    return {
+        source: (np.concatenate([one for one, _ in pairs]), np.concatenate([one for _, one in pairs]))
+        for source, pairs in found.items()
+    }
 
 
-def _holders(order: Order, source: int, samples: Ints, before: int) -> Sequence[int]:
+def _holders(order: Order, samples: Mapping[int, Ints], before: int) -> Sequence[int]:
     """The blocks below a position that may serve one of these samples, ascending."""
-    if before <= 0:
+    if before <= 0 or not any(map(len, samples.values())):
         return ()
     every = range(spans(order)[0].first_block, block_at(order, before - 1) + 1)
-    passes = range(pass_at(order, source, before) + 1)
-    if len(samples) * len(passes) >= len(every):
+    passes = {source: range(pass_at(order, source, before) + 1) for source in samples}
+    if sum(len(own) * len(passes[source]) for source, own in samples.items()) >= len(every):
         return every
-    holders = {_holder(order, source, sample, number) for sample in samples.tolist() for number in passes}
+    holders = {
+        _holder(order, source, sample, number)
+        for source, own in samples.items()
+        for sample in own.tolist()
+        for number in passes[source]
+    }
     return sorted(number for number in holders if number is not None and number in every)
 
 

@@ -17,6 +17,7 @@ from pipeline.filtered import contamination
 from pipeline.filtered.evaluation_items import EvaluationItems, evaluation_items
 from pipeline.order import samples
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, place
+from pipeline.tokenized.rewritten import without
 from pipeline.tokenized.where import Where
 from tests.corpus import recipe_text, text_of
 from tests.tokenized.test_tokenized_where import RANGES, Corpus, ids_of, mix_of, written
@@ -154,6 +155,14 @@ def test_the_samples_are_those_that_hold_the_passage(mix: str, found: Findings) 
         assert set(row["samples"]) == held
         crossing += len(row["samples"]) > 1
     assert crossing >= 3
+
+
+def test_a_mix_without_the_documents_that_were_found_is_clean(tmp_path: Path, found: Findings) -> None:
+    first = written(tmp_path, "code", texts("code", 60), 0, RANGES)
+    gone = set(found.matches.column("doc_id").to_pylist()) & set(in_mix()["train"])
+    again = check(mix_of(tmp_path, {"code": ([without(first, gone, str(tmp_path))], [])}), items(), 0.8, 1)
+    assert (len(gone), again.n_contaminated, len(again.matches)) == (3, 0, 0)
+    assert again.sources[0].looked_at["train"].n_documents == len(in_mix()["train"]) - 3
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -49,16 +49,18 @@ def test_what_is_served_before_a_position_is_what_a_walk_finds(source: int, want
     rows = samples(SMALL, 0, 3000)
     hits = np.flatnonzero((rows.source == source) & np.isin(rows.sample, wanted))
     hits = hits[hits < before]
-    positions, found = served(SMALL, source, np.array(wanted, dtype=np.int64), before)
+    every = served(SMALL, {0: np.array([0]), source: np.array(wanted, dtype=np.int64)}, before)
+    positions, found = every[source]
     assert positions.tolist() == hits.tolist()
     assert found.tolist() == rows.sample[hits].tolist()
+    assert source == 0 or every[0][0].tolist() == np.flatnonzero(rows.source[:before] == 0).tolist()
 
 
 def test_few_samples_of_a_long_run_are_found_without_walking() -> None:
     order = _order((10**12, 10**9), (None, (F("0.9"), F("0.1"))), block_samples=4096)
     wanted = np.array([5, 123_456_789_012], dtype=np.int64)
     start = process_time()
-    positions, found = served(order, 0, wanted, 10**12)
+    positions, found = served(order, {0: wanted}, 10**12)[0]
     assert process_time() - start < 0.9
     both = sorted((int(positions_of(order, 0, sample, 1)[0]), sample) for sample in wanted.tolist())
     assert list(zip(positions.tolist(), found.tolist(), strict=True)) == [pair for pair in both if pair[0] < 10**12]
