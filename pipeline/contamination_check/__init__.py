@@ -17,6 +17,9 @@ tokens left over that filled no row, and the documents held out for validation, 
 lies across rows is looked at as a whole. What is common is measured on a sample of the mix's own documents, which has
 lost its duplicates: an item may be common in a source as it was filtered, and not here.
 
+A mix is called contaminated (exit code 1, as for whatever is wrong) if training may be served a part of a passage,
+before or behind the budget's end; what stands in held-out documents, or in no row, is told and does not count.
+
 Tokenizers that change texts (lower case, NFKC, words without the spaces between them) give what they decode to, which
 mostly has the same words.
 

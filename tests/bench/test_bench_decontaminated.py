@@ -1,12 +1,14 @@
 """The hidden items are what the bench says of them; and the bench runs, with every kind printed."""
 
+import json
+import re
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 
-from bench import decontaminated, decontaminated_memory
+from bench import decontaminated, decontaminated_beside, decontaminated_memory, peers
 from bench.decontaminated_made import (
     Chain,
     edited,
@@ -76,6 +78,27 @@ def test_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("verbatim", "20% of the words replaced", "numbers spelt out", "1 words, verbatim", "licence headers"):
         assert f"\n  {kind}" in printed
     assert "looking for items" in printed
+
+
+def test_both_are_given_the_same_and_told_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(module: str, *options: str) -> str:
+        given = {
+            name: Path(file).read_text().splitlines() for name, file in zip(options[:6:2], options[1:6:2], strict=True)
+        }
+        assert (module, options[6:]) == ("bench.decontaminated_peer", ("--rounds", "1"))
+        assert {name: len(lines) for name, lines in given.items()} == {"--items": 1, "--documents": 3, "--texts": 8}
+        cost = {"amount": 4e6, "wall_seconds": 2.0, "cpu_seconds": 2.0}
+        return json.dumps({"found": [True, False, False], "n_texts": 5, "cost": cost})
+
+    monkeypatch.setattr(peers, "run", run)
+    planted = {"plain": [HOST, TEXTS[0]], "edited": ["x" * decontaminated_beside.KIND_BYTES, HOST]}
+    decontaminated_beside.show_beside(["an item"], planted, TEXTS, lambda texts: {0, 1} & set(range(len(texts))), 1)
+    printed = capsys.readouterr().out
+    assert re.search(r"plain +2 +100.0% +50.0%\n", printed)
+    assert re.search(r"edited +1 +0.0% +0.0%\n", printed)
+    assert re.search(r"datatrove \S+ +4.00 +2.00 +2.00 +\S+ +5\n", printed)
 
 
 def test_the_filter_pass_of_the_memory_runs_on_what_is_written_for_it(tmp_path: Path) -> None:
