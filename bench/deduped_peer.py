@@ -29,6 +29,8 @@ from datatrove.utils.word_tokenizers import load_word_tokenizer
 
 from bench.measure import below
 
+Stages = dict[str, Callable[[], object]]
+
 
 def main() -> None:
     """The command line."""
@@ -47,34 +49,33 @@ def main() -> None:
         hash_config=HashConfig(precision=64, hash_fc="xxhash"),
     )
     load_word_tokenizer("eng").word_tokenize("The import of spaCy is not measured.")
-    works = stages(given.texts, given.to, given.processes, config)
+    reader = JsonlReader(str(given.texts), compression=None)
+    writer = JsonlWriter(str(given.to / "kept"), output_filename="${rank}.jsonl", compression=None)
+    works = stages(reader, writer, given.to, given.processes, config)
     costs = {name: asdict(below(work)) for name, work in works.items()}
     kept = sum(len(path.read_bytes().splitlines()) for path in (given.to / "kept").iterdir())
     print(json.dumps({"costs": costs, "kept": kept}))
 
 
-def stages(texts: Path, to: Path, processes: int, config: MinhashConfig) -> dict[str, Callable[[], object]]:
-    """datatrove's four stages, in their order."""
-    reader = JsonlReader(str(texts), compression=None)
-
-    def executor(name: str, tasks: int, *pipeline: PipelineStep) -> Callable[[], object]:
-        workers = min(tasks, processes)
-        one = LocalPipelineExecutor(
-            list(pipeline), tasks=tasks, workers=workers, logging_dir=str(to / "logs" / name), start_method="fork"
-        )
-        return lambda: one.run()
-
-    signatures, buckets, clusters, kept = (str(to / name) for name in ("signatures", "buckets", "clusters", "kept"))
-    writer = JsonlWriter(kept, output_filename="${rank}.jsonl", compression=None)
+def stages(reader: PipelineStep, last: PipelineStep, to: Path, processes: int, config: MinhashConfig) -> Stages:
+    """datatrove's four stages, in their order; `last` is given the documents that stay."""
+    signatures, buckets, clusters = (str(to / name) for name in ("signatures", "buckets", "clusters"))
     sign = MinhashDedupSignature(signatures, config=config)
     pair = MinhashDedupBuckets(signatures, buckets, config=config)
     cluster = MinhashDedupCluster(buckets, clusters, config=config)
     return {
-        "signatures": executor("signatures", processes, reader, sign),
-        "buckets": executor("buckets", config.num_buckets, pair),
-        "cluster": executor("cluster", 1, cluster),
-        "filter": executor("filter", processes, reader, MinhashDedupFilter(clusters), writer),
+        "signatures": executor("signatures", to, processes, processes, reader, sign),
+        "buckets": executor("buckets", to, processes, config.num_buckets, pair),
+        "cluster": executor("cluster", to, processes, 1, cluster),
+        "filter": executor("filter", to, processes, processes, reader, MinhashDedupFilter(clusters), last),
     }
+
+
+def executor(name: str, to: Path, processes: int, tasks: int, *pipeline: PipelineStep) -> Callable[[], object]:
+    """What runs a pipeline in so many tasks, on as many processes or fewer; logs go below `to`."""
+    workers, logs = min(tasks, processes), str(to / "logs" / name)
+    one = LocalPipelineExecutor(list(pipeline), tasks=tasks, workers=workers, logging_dir=logs, start_method="fork")
+    return lambda: one.run()
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ POLL_SECONDS = 0.1  # a worker that ends within it may have had its peak unseen
 @dataclass
 class Usage:
     """CPU seconds of the JVM and of all Python workers, those that have ended included. `peak_bytes`: the most memory
-    (VmHWM: resident, with what workers share) that one worker held."""
+    (VmHWM: resident, with what workers share) that one worker held; `jvm_peak_bytes`, `driver_peak_bytes`: that the JVM
+    and this process did, with all that they have kept of earlier work."""
 
     jvm_seconds: float = 0
     python_seconds: float = 0
     peak_bytes: int = 0
+    jvm_peak_bytes: int = 0
+    driver_peak_bytes: int = 0
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def watched() -> Iterator[Usage]:
     """The usage of the body; its numbers are there when it has ended."""
     usage = Usage()
     before = _cpu_seconds()
-    for pid in _workers():
+    for pid in (*_workers(), *_jvms(), os.getpid()):
         with suppress(OSError):  # it has ended meanwhile
             Path(f"/proc/{pid}/clear_refs").write_text("5")  # its peak becomes what it holds now
     stop = threading.Event()
@@ -36,6 +39,8 @@ def watched() -> Iterator[Usage]:
     finally:
         stop.set()
         thread.join()
+        usage.jvm_peak_bytes = max(map(_peak_bytes, _jvms()), default=0)
+        usage.driver_peak_bytes = _peak_bytes(os.getpid())
         usage.jvm_seconds, usage.python_seconds = (now - then for now, then in zip(_cpu_seconds(), before, strict=True))
 
 
@@ -65,7 +70,7 @@ def _cpu_seconds() -> tuple[float, float]:
             own = sum(map(int, fields[11:15]))
             if "pyspark.daemon" in command:
                 python.append(own)
-            elif Path(command.split("\0")[0]).name == "java":
+            elif _is_jvm(command):
                 jvm.append(sum(map(int, fields[11:13])))  # without its children
     ticks = os.sysconf("SC_CLK_TCK")
     return sum(jvm) / ticks, sum(python) / ticks
@@ -73,6 +78,14 @@ def _cpu_seconds() -> tuple[float, float]:
 
 def _workers() -> list[int]:
     return [pid for pid, command in _below().items() if "pyspark.daemon" in command]
+
+
+def _jvms() -> list[int]:
+    return [pid for pid, command in _below().items() if _is_jvm(command)]
+
+
+def _is_jvm(command: str) -> bool:
+    return Path(command.split("\0")[0]).name == "java"
 
 
 def _below() -> dict[int, str]:
