@@ -199,7 +199,7 @@ def _show_sides(ours: Ours, found: Mapping[str, Any], n_bytes: int, processes: i
         f"{count['passed']:,} passed, {count['kept']:,} kept, {count['tokens']:,} tokens" for count in counts
     )
     show(
-        f"flow: datatrove {peers.version('datatrove')} and ours, {processes} cores; datatrove, and the same work: {left}",
+        f"flow: datatrove {peers.version('datatrove')} (and the same work: {left}) and ours, {processes} cores",
         ["", "MB", "seconds", "CPU s", "MB/s", "× datatrove", "× the same work"],
         [row + [""] * (7 - len(row)) for row in rows],
     )

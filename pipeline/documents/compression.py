@@ -73,6 +73,11 @@ _ZSTD = _Codec(
 )
 
 
+def is_plain(file: str) -> bool:
+    """Whether the file of this name is read as it is stored."""
+    return not file.lower().endswith((".gz", ".zst", *OTHER_ENDINGS))
+
+
 def decompressed(stream: BinaryIO, file: str) -> Iterator[bytes]:
     """The raw bytes of `stream` in pieces (never empty, of any size up to 128 MiB); `file` is its name.
 

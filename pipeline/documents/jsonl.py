@@ -19,9 +19,12 @@ from pipeline.documents.utf8 import BOM, decoded, encoded
 _JSON = json.JSONDecoder(parse_constant=lambda name: None)  # NaN, Infinity, -Infinity
 
 
-def read(pieces: Iterator[bytes], stored_bytes: int, params: ReadParams) -> Iterator[Record | Quarantined]:
-    """The records of a file. `pieces` are its raw bytes (see `compression.decompressed`), `stored_bytes` its size."""
-    splitter = LineSplitter(params.max_document_bytes)
+def read(
+    pieces: Iterator[bytes], stored_bytes: int, params: ReadParams, first: int = 0
+) -> Iterator[Record | Quarantined]:
+    """The records of a file. `pieces` are its raw bytes (see `compression.decompressed`), `stored_bytes` its size; or
+    of some of its lines, which begin with number `first`."""
+    splitter = LineSplitter(params.max_document_bytes, first)
     try:
         for piece in pieces:
             for line in splitter.feed(piece):

@@ -15,13 +15,14 @@ class Line:
 
 
 class LineSplitter:
-    """Cuts pieces at line feeds; a line longer than `max_bytes` is counted, and only its head is held."""
+    """Cuts pieces at line feeds; a line longer than `max_bytes` is counted, and only its head is held. The first line
+    has the number `first`."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, first: int = 0) -> None:
         self._max_bytes = max_bytes
         self._parts: list[bytes] = []
         self._n_bytes = 0
-        self._number = 0
+        self._number = first
 
     def feed(self, piece: bytes) -> list[Line]:
         """The lines that end in `piece`."""

@@ -5,6 +5,7 @@ has no form for as `meta` says (binary values in hexadecimal, times in ISO 8601)
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -51,29 +52,58 @@ class _Store:
         self.closed = True
 
 
-def read(stream: BinaryIO, stored_bytes: int, params: ReadParams) -> Iterator[Record | Quarantined]:
-    """The records of a file; `stream` can seek, `stored_bytes` is the file's size."""
-    n_rows = 0
+def read(
+    stream: BinaryIO, stored_bytes: int, params: ReadParams, piece: tuple[int, int] | None = None
+) -> Iterator[Record | Quarantined]:
+    """The records of a file; `stream` can seek, `stored_bytes` is the file's size. Of a `piece`, bytes [start, stop) of
+    it, those of the row groups that begin there; that a file cannot be opened is told by its first piece."""
+    start, stop = piece or (0, stored_bytes)
+    store, n_rows = _Store(stream), 0
     try:
-        for batch in _batches(_Store(stream), params.text_field):
-            yield from _read_rows(batch, n_rows, params)
-            n_rows += batch.num_rows
+        with _refusing(store):
+            file = pq.ParquetFile(store, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            _check_text_column(file.schema_arrow, params.text_field)
+            groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
     except RefusedError as refused:
-        yield quarantined(refused, record=n_rows or None, head=b"", n_bytes=stored_bytes, whole_file=True)
-
-
-def _batches(store: _Store, text_field: str) -> Iterator[pa.RecordBatch]:
-    """The rows in small batches; `RefusedError` where the file cannot be read (on)."""
+        if start == 0:
+            yield quarantined(refused, record=None, head=b"", n_bytes=stored_bytes, whole_file=True)
+        return
     try:
-        file = pq.ParquetFile(store, buffer_size=BUFFER_BYTES, pre_buffer=False)
-        _check_text_column(file.schema_arrow, text_field)
-        for group in range(file.num_row_groups):
-            n_rows = _batch_rows(file.metadata.row_group(group))
-            yield from file.iter_batches(batch_size=n_rows, row_groups=[group], use_threads=False)
+        for number, group in enumerate(groups):
+            first = n_rows
+            if piece is None or start <= min(max(0, _offset(group)), stored_bytes - 1) < stop:
+                for batch in _batches(store, file, number):
+                    yield from _read_rows(batch, n_rows, params)
+                    n_rows += batch.num_rows
+            n_rows = max(n_rows, first + group.num_rows)
+    except RefusedError as refused:
+        yield quarantined(refused, record=n_rows or None, head=b"", n_bytes=stop - start, whole_file=True)
+
+
+def _batches(store: _Store, file: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group in small batches; `RefusedError` where it cannot be read (on)."""
+    n_rows = _batch_rows(file.metadata.row_group(group))
+    with _refusing(store):
+        yield from file.iter_batches(batch_size=n_rows, row_groups=[group], use_threads=False)
+
+
+@contextmanager
+def _refusing(store: _Store) -> Iterator[None]:
+    """Arrow's errors as `RefusedError`, the store's as they are."""
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         if store.error is not None:
             raise store.error from None
         raise RefusedError(Reason.BROKEN_PARQUET, f"not a Parquet file, or a damaged one: {error}") from error
+
+
+def _offset(group: pq.RowGroupMetaData) -> int:
+    """Where a row group begins in its file."""
+    if group.num_columns == 0:
+        return 0
+    column = group.column(0)
+    return int(column.dictionary_page_offset or column.data_page_offset)
 
 
 def _batch_rows(group: pq.RowGroupMetaData) -> int:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from pipeline.documents import jsonl, parquet, text
 from pipeline.documents.compression import decompressed
+from pipeline.documents.cuts import Piece, lines_of
 from pipeline.documents.records import Format, Quarantined, ReadParams, Record
 
 
@@ -31,3 +32,17 @@ def read_file(
             yield from text.read(decompressed(stream, file), n_bytes, params)
         else:
             yield from jsonl.read(decompressed(stream, file), n_bytes, params)
+
+
+def read_piece(open_stream: Callable[[], BinaryIO], piece: Piece, params: ReadParams) -> Iterator[Record | Quarantined]:
+    """The records of a piece of a file, numbered as in the whole file, which the pieces of `cuts.read_pieces` give
+    together."""
+    if piece.is_whole:
+        yield from read_file(open_stream, piece.info.path, piece.info.bytes, params)
+        return
+    with open_stream() as stream:
+        if params.format == Format.PARQUET:
+            yield from parquet.read(stream, piece.info.bytes, params, (piece.start, piece.stop))
+        else:
+            first, lines = lines_of(stream, piece)
+            yield from jsonl.read(lines, piece.n_bytes, params, first)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import xxhash
 from fsspec.utils import glob_translate
 from pyspark.sql import SparkSession
 
 from pipeline import document, manifest, storage
 from pipeline.alarms import Alarm, StageError, check_balance
-from pipeline.documents.reading import read_file
+from pipeline.documents import cuts
+from pipeline.documents.cuts import Content, Piece
+from pipeline.documents.reading import read_piece
 from pipeline.documents.records import Quarantined, ReadParams, Record
 from pipeline.manifest import Dataset, Spec
 from pipeline.storage import FileInfo
@@ -24,9 +25,7 @@ from pipeline.versions import made
 
 STAGE = "documents"
 VERSION = 1
-TASK_BYTES = 32 * 2**20  # raw bytes a task; small files are read together, a file is never cut
 BATCH_ROWS = 4096
-DIGEST_CHUNK_BYTES = 2**22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,32 +65,46 @@ def raw_files(place: str, root: str, globs: Sequence[str], options: storage.Opti
     return [found[path] for path in sorted(found)]
 
 
-def spec(params: DocumentsParams, digests: Mapping[str, str]) -> Spec:
-    """What the documents are made of: the raw files' contents (`digests`: path → xxh3-128) and how they are read."""
+def spec(params: DocumentsParams, contents: Mapping[str, Content]) -> Spec:
+    """What the documents are made of: the raw files' contents, by path, and how they are read."""
     return Spec(
         stage=STAGE,
         source=params.source,
         version=VERSION,
-        inputs={"raw": dict(sorted(digests.items()))},
+        inputs={"raw": {path: contents[path].digest for path in sorted(contents)}},
         parameters={"read": asdict(params.read)},
     )
 
 
-def digest(spark: SparkSession, params: DocumentsParams, files: Sequence[FileInfo]) -> dict[str, str]:
-    """The xxh3-128 of each file's bytes."""
-    tasks = grouped(files)
+def look(spark: SparkSession, params: DocumentsParams, files: Sequence[FileInfo]) -> dict[str, Content]:
+    """What each file holds, by path."""
+    pieces = [piece for info in files for piece in cuts.cut(info)]
+    tasks = cuts.grouped(pieces)
     if not tasks:
         return {}
     numbers = spark.range(0, len(tasks), 1, len(tasks))
-    rows = numbers.mapInArrow(partial(_digest, tasks, params), "path string, digest string").toArrow()
-    return dict(zip(rows.column("path").to_pylist(), rows.column("digest").to_pylist(), strict=True))
+    columns = "path string, start bigint, digest binary, lines bigint"
+    rows = numbers.mapInArrow(partial(_look, tasks, params), columns).toArrow().to_pylist()
+    found = {(row["path"], row["start"]): (row["digest"], row["lines"]) for row in rows}
+    return {info.path: cuts.joined([found[info.path, piece.start] for piece in cuts.cut(info)]) for info in files}
 
 
-def build(spark: SparkSession, params: DocumentsParams, files: Sequence[FileInfo], wanted: Spec, root: str) -> Dataset:
+def build(
+    spark: SparkSession,
+    params: DocumentsParams,
+    files: Sequence[FileInfo],
+    contents: Mapping[str, Content],
+    wanted: Spec,
+    root: str,
+) -> Dataset:
     """Read the files; publish documents and quarantine."""
+    pieces = [
+        piece for info in files for piece in cuts.read_pieces(info, params.read.format, contents[info.path].lines)
+    ]
     attempt = manifest.new_attempt()
     attempt_url = storage.join(wanted.url(root), attempt)
-    receipts = tables.run_tasks(spark, grouped(files), partial(_read, params), stage=STAGE, attempt_url=attempt_url)
+    tasks = cuts.grouped(pieces)
+    receipts = tables.run_tasks(spark, tasks, partial(_read, params), stage=STAGE, attempt_url=attempt_url)
     _check_unchanged(params, files)
     listed = tables.all_files(receipts)
     counts = tables.all_counts(receipts)
@@ -145,45 +158,36 @@ def alarms(dataset: Dataset, max_quarantined: float) -> list[Alarm]:
     return [Alarm(name=f"max_quarantined:{source}", message=message)]
 
 
-def grouped(files: Sequence[FileInfo]) -> list[list[FileInfo]]:
-    """Files in runs of at most TASK_BYTES (a larger file alone), in their order."""
-    groups: list[list[FileInfo]] = []
-    room = 0
-    for info in files:
-        if not groups or info.bytes > room:
-            groups.append([])
-            room = TASK_BYTES
-        groups[-1].append(info)
-        room -= info.bytes
-    return groups
-
-
 def _reasons(quarantined: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {reason}" for reason, n in quarantined.items()) or "nothing quarantined"
 
 
-def _digest(
-    tasks: list[list[FileInfo]], params: DocumentsParams, numbers: Iterator[pa.RecordBatch]
+def _look(
+    tasks: list[list[Piece]], params: DocumentsParams, numbers: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     for batch in numbers:
         for number in batch.column(0).to_pylist():
-            paths = [info.path for info in tasks[number]]
-            digests = []
-            for path in paths:
-                hasher = xxhash.xxh3_128()
-                with storage.open_input(storage.join(params.root, path), params.storage) as stream:
-                    while chunk := stream.read(DIGEST_CHUNK_BYTES):
-                        hasher.update(chunk)
-                digests.append(hasher.hexdigest())
-            yield pa.record_batch({"path": paths, "digest": digests})
+            pieces, found = tasks[number], []
+            for piece in pieces:
+                with storage.open_input(storage.join(params.root, piece.info.path), params.storage) as stream:
+                    found.append(cuts.content(stream, piece))
+            yield pa.record_batch(
+                {
+                    "path": [piece.info.path for piece in pieces],
+                    "start": [piece.start for piece in pieces],
+                    "digest": pa.array([digest for digest, _ in found], pa.binary()),
+                    "lines": [n_lines for _, n_lines in found],
+                }
+            )
 
 
-def _read(params: DocumentsParams, files: list[FileInfo], sink: Sink) -> None:
-    for info in files:
+def _read(params: DocumentsParams, pieces: list[Piece], sink: Sink) -> None:
+    for piece in pieces:
+        info = piece.info
         url = storage.join(params.root, info.path)
         documents: list[Record] = []
         waiting = 0
-        for item in read_file(partial(storage.open_input, url, params.storage), info.path, info.bytes, params.read):
+        for item in read_piece(partial(storage.open_input, url, params.storage), piece, params.read):
             sink.count("records")
             if isinstance(item, Quarantined):
                 _quarantine(sink, params.source, info.path, item)

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from pipeline import alarms, storage
 from pipeline.documents import spark as stage
+from pipeline.documents.cuts import Content
 from pipeline.documents.spark import DocumentsParams
 from pipeline.flow.runner import Runner
 from pipeline.manifest import Dataset
@@ -23,29 +26,32 @@ def _of_source(runner: Runner, mix: Mix, name: str, files: Sequence[FileInfo]) -
     params = DocumentsParams(
         source=name, root=source.root, files=source.files, storage=source.storage, read=source.read
     )
-    wanted = stage.spec(params, _digests(runner, params, files))
+    contents = _contents(runner, params, files)
+    wanted = stage.spec(params, contents)
     found = runner.ensure(
         wanted,
         sum(info.bytes for info in files),
-        lambda: stage.build(runner.spark, params, files, wanted, runner.root),
+        lambda: stage.build(runner.spark, params, files, contents, wanted, runner.root),
     )
     alarms.raise_unless_acknowledged(stage.alarms(found, mix.max_quarantined), mix.acknowledge)
     return found
 
 
-def _digests(runner: Runner, params: DocumentsParams, files: Sequence[FileInfo]) -> dict[str, str]:
-    """The contents' digests of raw files. Size and stamp only decide whether a file must be read again."""
-    url = storage.join(runner.root, "documents", params.source, "_raw_digests.json")
-    known: dict[str, list[object]] = {}
+def _contents(runner: Runner, params: DocumentsParams, files: Sequence[FileInfo]) -> dict[str, Content]:
+    """What the raw files hold. Size and stamp only decide whether a file must be read again."""
+    url = storage.join(runner.root, "documents", params.source, "_raw_contents.json")
+    known: dict[str, dict[str, Any]] = {}
     if storage.exists(url):
         known = json.loads(storage.read(url))
     root = str(storage.local_path(params.root).absolute()) if storage.is_local(params.root) else params.root
     key = {info.path: f"{root}/{info.path}" for info in files}
-    fresh = [info for info in files if known.get(key[info.path], [])[:2] != [info.bytes, info.stamp]]
+    stamps = {info.path: {"bytes": info.bytes, "stamp": info.stamp} for info in files}
+    fresh = [info for info in files if not stamps[info.path].items() <= known.get(key[info.path], {}).items()]
     if fresh:
         runner.may_make("documents", params.source)
         with runner.progress(f"reading {params.source}", sum(info.bytes for info in fresh)):
-            digests = stage.digest(runner.spark, params, fresh)
-        known |= {key[info.path]: [info.bytes, info.stamp, digests[info.path]] for info in fresh}
+            found = stage.look(runner.spark, params, fresh)
+        known |= {key[path]: stamps[path] | asdict(content) for path, content in found.items()}
         storage.write(url, json.dumps(known, indent=1, sort_keys=True).encode())
-    return {info.path: str(known[key[info.path]][2]) for info in files}
+    own = {info.path: known[key[info.path]] for info in files}
+    return {path: Content(digest=one["digest"], lines=tuple(one["lines"])) for path, one in own.items()}
