@@ -32,12 +32,12 @@ EXAMPLE_TASKS = 16  # the examples of a source are fetched by at most so many ta
 
 
 def build_measured(spark: SparkSession, documents: Dataset, wanted: Spec, root: str) -> Dataset:
-    """Measure every document, what the stage of `wanted` says; task i writes what belongs to task i of the documents,
-    row by row."""
+    """Measure every document, what the stage of `wanted` says; task i writes what belongs to file i of the documents,
+    row by row. (A file is of some 32 MiB; what one task wrote may be a whole source, a single compressed file.)"""
     attempt = manifest.new_attempt()
     receipts = tables.run_tasks(
         spark,
-        urls_by_task(documents, "documents"),
+        [[url] for url in documents.urls("documents")],
         partial(tasks.measure, wanted.stage),
         stage=wanted.stage,
         attempt_url=storage.join(wanted.url(root), attempt),
@@ -93,7 +93,7 @@ def build(
     given, choice = choice.items, _as_stored(choice, common)
     attempt = manifest.new_attempt()
     attempt_url = storage.join(wanted.url(root), attempt)
-    texts = urls_by_task(documents, "documents")
+    texts = [[url] for url in documents.urls("documents")]
     numbers = zip(*(urls_by_task(dataset, dataset.manifest.stage) for dataset in measured), strict=True)
     receipts = tables.run_tasks(
         spark,

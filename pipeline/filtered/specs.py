@@ -9,7 +9,7 @@ from pipeline.manifest import Dataset, Spec
 from pipeline.texts.unicode_tables import UNICODE_VERSION
 
 STAGE = "filtered"
-VERSION = 3
+VERSION = 4
 
 
 def signals_spec(documents: Dataset) -> Spec:
@@ -24,7 +24,7 @@ def languages_spec(documents: Dataset) -> Spec:
 
 def compression_spec(documents: Dataset) -> Spec:
     """What the compression ratios of a source are made of: its documents and the compressor."""
-    return _measured("compression", 1, documents, dict(compression.PARAMETERS))
+    return _measured("compression", 2, documents, dict(compression.PARAMETERS))
 
 
 def commonness_spec(documents: Dataset, items: EvaluationItems | StoredItems) -> Spec:

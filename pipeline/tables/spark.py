@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from pipeline import schema
-from pipeline.manifest import Dataset, File
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.manifest import File
+from pipeline.tables.sink import Sink
 
 RECEIPT = pa.schema([pa.field("task", pa.int64()), pa.field("receipt", pa.string())])
 
@@ -78,15 +77,6 @@ def all_counts(receipts: Iterable[Receipt]) -> Counter[str]:
     return total
 
 
-def read(spark: SparkSession, dataset: Dataset, table: str, columns: Sequence[str], *, stage: str) -> DataFrame:
-    """Columns of a table of a dataset, one partition a listed file."""
-    urls = dataset.urls(table)
-    ddl = schema.ddl(stage, table, tuple(columns))
-    if not urls:
-        return spark.createDataFrame([], ddl)
-    return spark.range(0, len(urls), 1, len(urls)).mapInArrow(partial(_read_files, urls, list(columns)), ddl)
-
-
 def receipt_batch(task: int, sink: Sink) -> pa.RecordBatch:
     """A task's receipt as a row of the job's result."""
     text = json.dumps({"files": [asdict(file) for file in sink.files], "counts": sink.counts, "notes": sink.notes})
@@ -115,10 +105,3 @@ def _run_partition(
     with Sink(stage, attempt_urls[number], number) as sink:
         work(number, batches, sink)
     yield receipt_batch(number, sink)
-
-
-def _read_files(urls: list[str], columns: list[str], numbers: Batches) -> Batches:
-    for batch in numbers:
-        for number in batch.column(0).to_pylist():
-            for rows in read_batches(urls[number], columns):
-                yield rows.select(columns)
