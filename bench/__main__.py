@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from bench.measure import REPOSITORY
 
-BENCHES = ("loader", "order", "minhash", "mds", "engines", "filtered", "decontaminated", "deduped", "tokenized")
+BENCHES = ("loader", "order", "minhash", "mds", "engines", "filtered", "decontaminated", "deduped", "tokenized", "flow")
 PEERS = ("mosaicml-streaming", "litdata", "datasketch", "numpy", "torch")
 
 

@@ -130,7 +130,7 @@ def peer(folder: Path, prose: Prose, tokenizer: Path, passed: Path, processes: i
     _deal([json.dumps({"text": text, "id": ""}) + "\n" for text in prose.texts], texts, processes)
     ours = folder / "peer-passed"
     ours.mkdir()
-    lines = [line for path in sorted(passed.iterdir()) for line in path.open(encoding="utf-8")]
+    lines = [line.decode() for path in sorted(passed.iterdir()) for line in path.read_bytes().splitlines(keepends=True)]
     _deal(lines, ours, processes)
     options = {"--texts": texts, "--passed": ours, "--tokenizer": tokenizer, "--eos": TRAINED_EOS}
     options |= {"--to": folder / "peer", "--processes": processes}
@@ -159,8 +159,8 @@ def _show_ours(ours: Ours, prose: Prose, sizes: Sizes) -> None:
     )
     columns = {
         f"{ours.fixed.documents} documents: fixed": ours.fixed,
-        f"{ours.same.whole.amount / 1e6:.0f} MB": ours.same,
-        f"{ours.whole.whole.amount / 1e6:.0f} MB": ours.whole,
+        f"{figure(ours.same.whole.amount / 1e6)} MB": ours.same,
+        f"{figure(ours.whole.whole.amount / 1e6)} MB": ours.whole,
     }
     rows = [
         [name, *[figure(value) for run in columns.values() for value in _figures(run, name)]]

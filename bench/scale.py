@@ -17,6 +17,7 @@ million documents, above which joins decide.
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -154,11 +155,16 @@ def over_linear(cases: Sequence[Case]) -> list[tuple[float, float]]:
     one = costs[0]
     return [
         (
-            cost.wall_seconds / one.wall_seconds * one.amount / cost.amount,
-            cost.cpu_seconds / one.cpu_seconds * one.amount / cost.amount,
+            _times(cost.wall_seconds, one.wall_seconds) * one.amount / cost.amount,
+            _times(cost.cpu_seconds, one.cpu_seconds) * one.amount / cost.amount,
         )
         for cost in costs
     ]
+
+
+def _times(seconds: float, one: float) -> float:
+    """Infinite where one unit took no longer than the fixed part: it is too small, or the machine was busy."""
+    return seconds / one if one > 0 else math.inf
 
 
 def _beyond(case: Case) -> Cost:

@@ -40,6 +40,7 @@ from pipeline.deduped.stars.spark import star_labels
 from pipeline.deduped.steps.spark import Batches, Step, Steps, collected
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
+from pipeline.tables.packed import Packed
 from pipeline.tables.sink import Sink, read_batches
 from pipeline.versions import made
 
@@ -126,7 +127,7 @@ def _in_memory(
     try:
         # Through files: what the driver hands to Spark as rows, Spark walks through alone, and then shuffles.
         own = [steps.put(f"verdicts/{part}", "verdicts", rows) for part, rows in enumerate(found.by_file)]
-        work = partial(_write_own, own, [url for _, url in tasks], inputs.names)
+        work = partial(_write_own, Packed(own), [url for _, url in tasks], inputs.names)
         urls = [attempt_urls[number] for number, _ in tasks]
         numbers = spark.range(0, len(tasks), 1, max(1, len(tasks)))
         receipts = tables.write_partitions(numbers, work, stage=STAGE, attempt_urls=urls) if tasks else []
@@ -135,7 +136,9 @@ def _in_memory(
         steps.remove()
 
 
-def _write_own(own: list[Step], files: list[str], sources: list[str], part: int, numbers: Batches, sink: Sink) -> None:
+def _write_own(
+    own: Packed[Step], files: list[str], sources: list[str], part: int, numbers: Batches, sink: Sink
+) -> None:
     deque(numbers, maxlen=0)  # Spark ends a worker that has not read its input, and starts another for the next task
     write_file(files, sources, part, (rows for url in own[part].urls for rows in read_batches(url)), sink)
 

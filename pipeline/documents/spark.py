@@ -20,6 +20,7 @@ from pipeline.documents.records import Quarantined, ReadParams, Record
 from pipeline.manifest import Dataset, Spec
 from pipeline.storage import FileInfo
 from pipeline.tables import spark as tables
+from pipeline.tables.packed import Packed
 from pipeline.tables.sink import ROW_GROUP_BYTES, Sink
 from pipeline.versions import made
 
@@ -84,7 +85,7 @@ def look(spark: SparkSession, params: DocumentsParams, files: Sequence[FileInfo]
         return {}
     numbers = spark.range(0, len(tasks), 1, len(tasks))
     columns = "path string, start bigint, digest binary, lines bigint"
-    rows = numbers.mapInArrow(partial(_look, tasks, params), columns).toArrow().to_pylist()
+    rows = numbers.mapInArrow(partial(_look, Packed(tasks), params), columns).toArrow().to_pylist()
     found = {(row["path"], row["start"]): (row["digest"], row["lines"]) for row in rows}
     return {info.path: cuts.joined([found[info.path, piece.start] for piece in cuts.cut(info)]) for info in files}
 
@@ -163,7 +164,7 @@ def _reasons(quarantined: Mapping[str, int]) -> str:
 
 
 def _look(
-    tasks: list[list[Piece]], params: DocumentsParams, numbers: Iterator[pa.RecordBatch]
+    tasks: Packed[list[Piece]], params: DocumentsParams, numbers: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     for batch in numbers:
         for number in batch.column(0).to_pylist():

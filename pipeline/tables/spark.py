@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from pipeline.manifest import File
+from pipeline.tables.packed import Packed
 from pipeline.tables.sink import Sink
 
 RECEIPT = pa.schema([pa.field("task", pa.int64()), pa.field("receipt", pa.string())])
@@ -36,7 +37,7 @@ def run_tasks(
     if not tasks:
         return []
     numbers = spark.range(0, len(tasks), 1, len(tasks))
-    runner = partial(_run_task, list(tasks), work, stage, attempt_url)
+    runner = partial(_run_task, Packed(tasks), work, stage, attempt_url)
     return collect(numbers.mapInArrow(runner, "task bigint, receipt string"))
 
 
@@ -84,7 +85,7 @@ def receipt_batch(task: int, sink: Sink) -> pa.RecordBatch:
 
 
 def _run_task(
-    tasks: list[Task], work: Callable[[Task, Sink], None], stage: str, attempt_url: str, numbers: Batches
+    tasks: Packed[Task], work: Callable[[Task, Sink], None], stage: str, attempt_url: str, numbers: Batches
 ) -> Batches:
     for batch in numbers:
         for number in batch.column(0).to_pylist():

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from pipeline import schema, storage
 from pipeline.tables import spark as tables
+from pipeline.tables.packed import Packed
 from pipeline.tables.sink import Sink, read_batches
 
 STAGE = "steps"
@@ -78,10 +79,10 @@ def mapped(spark: SparkSession, tasks: Sequence[Any], work: Callable[[Any], Batc
     """
     if not tasks:
         return spark.createDataFrame([], ddl)
-    return spark.range(0, len(tasks), 1, len(tasks)).mapInArrow(partial(_run, list(tasks), work), ddl)
+    return spark.range(0, len(tasks), 1, len(tasks)).mapInArrow(partial(_run, Packed(tasks), work), ddl)
 
 
-def _run(tasks: list[Any], work: Callable[[Any], Batches], numbers: Batches) -> Batches:
+def _run(tasks: Packed[Any], work: Callable[[Any], Batches], numbers: Batches) -> Batches:
     for batch in numbers:
         for number in batch.column(0).to_pylist():
             yield from work(tasks[number])
