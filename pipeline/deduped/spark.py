@@ -32,6 +32,7 @@ from pipeline.deduped.compared.spark import (
     documents,
     payloads,
     same_urls,
+    shuffled,
 )
 from pipeline.deduped.inputs import Inputs
 from pipeline.deduped.kept import write_file
@@ -148,11 +149,12 @@ def _by_joins(
 ) -> tuple[list[tables.Receipt], dict[str, Any]]:
     steps = Steps(spark=spark, url=storage.join(attempt_urls[0], "steps"))
     try:
-        check_unique(spark, inputs)
-        check_earlier(spark, inputs)
-        decided = _decided(steps, inputs, params, max_edges)
-        receipts = _written(_by_file(_similar(steps, decided, params), inputs), inputs, attempt_urls)
-        return receipts, _largest_bucket(spark, inputs, params, decided.largest_bucket)
+        with shuffled(spark, inputs, params):
+            check_unique(spark, inputs)
+            check_earlier(spark, inputs)
+            decided = _decided(steps, inputs, params, max_edges)
+            receipts = _written(_by_file(_similar(steps, decided, params), inputs), inputs, attempt_urls)
+            return receipts, _largest_bucket(spark, inputs, params, decided.largest_bucket)
     finally:
         steps.remove()
 

@@ -4,6 +4,8 @@ Joins say that they are sort-merge joins: Spark does not know the size of rows t
 and would send all signatures through the driver.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -19,10 +21,31 @@ ROWS_A_PARTITION = 2_000_000  # rows of bands that one task pairs, 32 bytes each
 FEW_ROWS = 100_000  # a task, where that gives no more than FEW_TASKS: small work keeps all cores of small clusters busy
 FEW_TASKS = 64
 
+SHUFFLED_BYTES = 128 * 2**20  # that joins and windows move to one task, if of every document something is compared
+FEW_DOCUMENTS = 10_000  # a task, likewise where that gives no more than FEW_TASKS
+DOCUMENT_BYTES = 100  # of a document's row beside what is compared: hashes, numbers, and what Spark adds
+SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
+
 VERTEX = ["hi", "lo"]
 PAIR = ["a_hi", "a_lo", "b_hi", "b_lo"]
 PAYLOAD_DDL = "hi bigint, lo bigint, payload binary"
 PAIR_DDL = "a_hi bigint, a_lo bigint, b_hi bigint, b_lo bigint"
+
+
+@contextmanager
+def shuffled(spark: SparkSession, inputs: Inputs, params: DedupParams) -> Iterator[None]:
+    """In the body, joins and windows have as many partitions as the documents need, not what the session has for jobs
+    of any size; Spark makes fewer of them where they are small (adaptive execution)."""
+    n_bytes = inputs.n_documents * (DOCUMENT_BYTES + 4 * params.bands * params.rows)
+    if params.verify == "exact":
+        n_bytes += sum(int(dataset.manifest.counts["kept_bytes"]) for dataset in inputs.filtered)
+    few = min(FEW_TASKS, -(-inputs.n_documents // FEW_DOCUMENTS))
+    before = spark.conf.get(SHUFFLE_PARTITIONS)
+    spark.conf.set(SHUFFLE_PARTITIONS, str(max(1, few, -(-n_bytes // SHUFFLED_BYTES))))
+    try:
+        yield
+    finally:
+        spark.conf.set(SHUFFLE_PARTITIONS, str(before))
 
 
 def check_unique(spark: SparkSession, inputs: Inputs) -> None:
