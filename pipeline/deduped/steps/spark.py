@@ -42,7 +42,7 @@ class Steps:
         """Write `rows` as the step `name`; `work(batch, sink)`, if given, says what of each batch is written and
         counted."""
         runner = partial(_write, work or partial(_write_all, table), storage.join(self.url, name))
-        return _step(table, self.url, name, tables.collect(rows.mapInArrow(runner, "task bigint, receipt string")))
+        return _step(table, self.url, name, tables.collect(rows.mapInArrow(runner, tables.RECEIPT_DDL)))
 
     def put(self, name: str, table: str, rows: pa.Table) -> Step:
         """Write rows that the driver holds."""
