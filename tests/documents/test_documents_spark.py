@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pipeline import recipe
 from pipeline.alarms import StageError
+from pipeline.documents import cuts
 from pipeline.flow import Flow
 from pipeline.manifest import Dataset
 from pipeline.tables.sink import read_batches
@@ -108,3 +109,16 @@ def test_a_changed_file_is_read_again_and_a_moved_one_is_not(tmp_path: Path, spa
     assert documents_of(moved, tmp_path / "root", spark) == first
     (moved / "a.jsonl").write_bytes(GOOD * 2)
     assert documents_of(moved, tmp_path / "root", spark).manifest.counts["kept_documents"] == 2
+
+
+def test_a_file_that_is_cut_gives_the_same_documents(
+    tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.jsonl").write_bytes(b"".join(b'{"text": "%d"}\n' % number for number in range(200)) + b"no")
+    whole = documents_of(tmp_path / "raw", tmp_path / "whole", spark)
+    monkeypatch.setattr(cuts, "PIECE_BYTES", 1_000)
+    pieces = documents_of(tmp_path / "raw", tmp_path / "pieces", spark)
+    assert (len(whole.files("documents")), len(pieces.files("documents"))) == (1, 4)
+    for table in ("documents", "quarantine"):
+        assert rows_of(pieces, table) == rows_of(whole, table)
