@@ -1,6 +1,7 @@
 """A SparkSession for one machine or on Spark Connect, and the progress of its tasks; none of it is for spark-submit."""
 
 import os
+import socket
 import sys
 import tarfile
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
@@ -43,24 +45,50 @@ LOCAL_SETTINGS = {
     "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
 }
 POLL_SECONDS = 0.25
+CONNECT_PORT = 15002  # Spark Connect's default
+CONNECT_SECONDS = 10.0
 
 
 def start(app: str, *, cores: int | None = None) -> SparkSession:
     """The session of spark-submit or Spark Connect (`SPARK_REMOTE`) where there is one, else a new one on `cores` of
     this machine (None: all of them). Spark Connect is sent this package; what it imports must be installed there."""
+    if remote := os.environ.get("SPARK_REMOTE"):
+        _check_listens(remote)
     builder = SparkSession.builder.appName(app)
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
-    if not (os.environ.get("PYSPARK_GATEWAY_PORT") or os.environ.get("SPARK_REMOTE")):
+    if not (os.environ.get("PYSPARK_GATEWAY_PORT") or remote):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         builder = builder.master(f"local[{cores or '*'}]")
         for key, value in LOCAL_SETTINGS.items():
             builder = builder.config(key, value)
     spark = builder.getOrCreate()
-    if os.environ.get("SPARK_REMOTE"):
+    if remote:
         _send_code(spark)
     return spark
+
+
+def _check_listens(remote: str) -> None:
+    """`ValueError` where nobody answers at "sc://host:port/;…", within seconds: Spark's client would ask for ten
+    minutes. What follows the port may hold a token, and is not told."""
+    address = urlsplit(remote)
+    if address.scheme != "sc":
+        return  # "local[*]": PySpark starts the server itself
+    where = f"SPARK_REMOTE=sc://{address.netloc.rpartition('@')[2]}"
+    try:
+        host, port = address.hostname, address.port or CONNECT_PORT
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; give sc://host:port") from error
+    if not host:
+        raise ValueError(f"{where} names no host; give sc://host:port")
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ValueError(
+            f"{where}: nobody answers at {host} port {port} ({error}); start a Spark Connect server there "
+            "(sbin/start-connect-server.sh), or correct the address"
+        ) from error
 
 
 def _send_code(spark: SparkSession) -> None:

@@ -1,10 +1,13 @@
 """What a session of Spark Connect is sent; sessions themselves are tested with the flow."""
 
+import socket
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 from pipeline import session
 
@@ -29,3 +32,28 @@ def test_executors_of_spark_connect_can_import_what_they_are_sent(tmp_path: Path
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
     )
     assert run.stdout.split() == [str(tmp_path / "pipeline" / "schema.py"), str(tmp_path / "pipeline" / "schemas"), "8"]
+
+
+def test_a_spark_connect_server_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("SPARK_REMOTE", f"sc://127.0.0.1:{port}/;token=secret")
+    with pytest.raises(ValueError, match=rf"SPARK_REMOTE=sc://127.0.0.1:{port}: nobody answers .*refused") as told:
+        session.start("tests")
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("remote", "message"),
+    [
+        ("sc://", "names no host; give sc://host:port"),
+        ("sc://host:many", r"sc://host:many: .*many.*; give sc://host:port"),
+        ("sc://me@127.0.0.1:1", r"=sc://127\.0\.0\.1:1: nobody answers at 127\.0\.0\.1 port 1"),
+    ],
+)
+def test_an_address_of_no_spark_connect_server_is_told(
+    remote: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_REMOTE", remote)
+    with pytest.raises(ValueError, match=message):
+        session.start("tests")
