@@ -90,7 +90,7 @@ def _recipe_path(mix: str) -> str | Path:
 def _check_root(root: str) -> None:
     """`ValueError` where no dataset can lie, before a recipe's files are read."""
     try:
-        storage.exists(root)
+        storage.list_folders(root)
     except Exception as error:  # fsspec's back ends raise anything
         raise ValueError(
             f"--root {root!r} cannot be used: {error}; give a folder, or a URL that fsspec opens"

@@ -2,7 +2,8 @@
 
 A URL is a local path or anything that fsspec opens (`s3://bucket/key`, `gs://`, `memory://`, …); `s3a://` is taken as
 `s3://`, so that Spark's and our addresses are one. `options` are fsspec's storage options of that file system. Nothing
-is ever rewritten in place: a name that has been published keeps its bytes.
+is ever rewritten in place: a name that has been published keeps its bytes. What a store fails to do is tried again
+(`retries`); a machine's own disk is asked once.
 """
 
 import asyncio
@@ -10,15 +11,17 @@ import errno
 import os
 import stat
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from fsspec.asyn import AsyncFileSystem, get_loop
 from fsspec.core import url_to_fs
 from fsspec.spec import AbstractFileSystem
+
+from pipeline.retries import StorageError, Stream, insist
 
 Options = Mapping[str, Any] | None
 Data = bytes | memoryview | Sequence[bytes | memoryview]
@@ -29,6 +32,9 @@ NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 
 NO_CONDITIONAL_WRITES = (errno.ENOSYS,)
 """What s3fs makes of a store's 501 NotImplemented, which some S3-compatible ones answer to `If-None-Match`."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +79,13 @@ def local_path(url: str) -> Path:
 
 def exists(url: str, options: Options = None) -> bool:
     """Whether there is a file (or folder) at `url`."""
-    fs, path = _open_fs(url, options)
-    return bool(fs.exists(path))
+    if is_local(url):
+        return local_path(url).exists()
+    try:
+        _ask(url, options, "looked for", lambda fs, path: fs.info(path))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def list_files(base: str, options: Options = None) -> list[FileInfo]:
@@ -86,11 +97,14 @@ def list_files(base: str, options: Options = None) -> list[FileInfo]:
     if is_local(base):
         return sorted(_local_files(local_path(base)), key=lambda info: info.path)
     fs, root = _open_fs(base, options)
-    found: dict[str, dict[str, Any]] = fs.find(root, detail=True) if fs.isdir(root) else {}
     prefix = fs._strip_protocol(root).rstrip("/") + "/"
+    found: dict[str, dict[str, Any]] = {}
+    with suppress(FileNotFoundError):
+        found = _ask(base, options, "listed", lambda fs, path: fs.find(path, detail=True))
     infos = [
         FileInfo(path=name.removeprefix(prefix), bytes=int(info["size"]), stamp=_stamp(info))
         for name, info in found.items()
+        if name.startswith(prefix)  # a file lists itself
     ]
     return sorted(infos, key=lambda info: info.path)
 
@@ -100,27 +114,26 @@ def list_folders(base: str, options: Options = None) -> list[str]:
     if is_local(base):
         folder = local_path(base)
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    fs, path = _open_fs(base, options)
-    found = fs.ls(path, detail=True) if fs.exists(path) else []
+    found: list[dict[str, Any]] = []
+    with suppress(FileNotFoundError):
+        found = _ask(base, options, "listed", lambda fs, path: fs.ls(path, detail=True))
     return sorted(info["name"].rstrip("/").rsplit("/", 1)[-1] for info in found if info["type"] == "directory")
 
 
 def open_input(url: str, options: Options = None) -> BinaryIO:
     """The file as a binary stream that can seek."""
-    fs, path = _open_fs(url, options)
-    return cast(BinaryIO, fs.open(path, "rb"))
+    stream = _ask(url, options, "opened", lambda fs, path: fs.open(path, "rb"))
+    return cast(BinaryIO, stream if is_local(url) else Stream(stream, url))
 
 
 def read(url: str, options: Options = None) -> bytes:
     """All bytes of a file; `FileNotFoundError` where there is none."""
-    fs, path = _open_fs(url, options)
-    return bytes(fs.cat_file(path))
+    return bytes(_ask(url, options, "read", lambda fs, path: fs.cat_file(path)))
 
 
 def read_range(url: str, start: int, stop: int, options: Options = None) -> bytes:
     """Bytes [start, stop) of a file."""
-    fs, path = _open_fs(url, options)
-    return bytes(fs.cat_file(path, start=start, end=stop))
+    return bytes(_ask(url, options, "read", lambda fs, path: fs.cat_file(path, start=start, end=stop)))
 
 
 class RangeReader:
@@ -176,8 +189,8 @@ def write(url: str, data: Data, options: Options = None) -> None:
         temporary = _write_beside(local_path(url), data)
         temporary.replace(local_path(url))
     else:
-        fs, path = _open_fs(url, options)
-        fs.pipe_file(path, b"".join(pieces(data)))
+        whole = b"".join(pieces(data))
+        _ask(url, options, "written", lambda fs, path: fs.pipe_file(path, whole))
 
 
 def publish_once(url: str, data: bytes, options: Options = None) -> bool:
@@ -210,9 +223,10 @@ def _create(url: str, data: bytes, options: Options) -> bool:
     if is_local(url):
         write(url, data, options)
         return True
-    fs, path = _open_fs(url, options)
     try:
-        fs.pipe_file(path, data, mode="create")
+        _ask(url, options, "written", lambda fs, path: fs.pipe_file(path, data, mode="create"))
+    except StorageError:
+        raise
     except OSError as error:
         if exists(url, options):  # another's; or ours, where the client lost the first answer and sent it twice
             return read(url, options) == data
@@ -224,16 +238,14 @@ def _create(url: str, data: bytes, options: Options) -> bool:
 
 def remove(url: str, options: Options = None) -> None:
     """Delete one file; nothing happens where there is none."""
-    fs, path = _open_fs(url, options)
-    if fs.exists(path):
-        fs.rm_file(path)
+    with suppress(FileNotFoundError):
+        _ask(url, options, "deleted", lambda fs, path: fs.rm_file(path))
 
 
 def remove_tree(url: str, options: Options = None) -> None:
     """Delete a folder and all below it; nothing happens where there is none."""
-    fs, path = _open_fs(url, options)
-    with suppress(FileNotFoundError):  # another run deletes it too
-        fs.rm(path, recursive=True)
+    with suppress(FileNotFoundError):  # also where another run deletes it at the same time
+        _ask(url, options, "deleted", lambda fs, path: fs.rm(path, recursive=True))
 
 
 def _write_beside(target: Path, data: Data) -> Path:
@@ -285,7 +297,17 @@ def _stamp(info: dict[str, Any]) -> str:
     return f"{changed}-{info['size']}"
 
 
+def _ask(url: str, options: Options, what: str, operation: Callable[[AbstractFileSystem, str], T]) -> T:
+    """Have the file system of a URL do something with it: a store until it succeeds, a disk once."""
+    fs, path = _open_fs(url, options)
+    if is_local(url):
+        return operation(fs, path)
+    return insist(url, what, lambda: operation(fs, path))
+
+
 def _open_fs(url: str, options: Options) -> tuple[AbstractFileSystem, str]:
     fs, path = url_to_fs(normalise(url), **(options or {}))  # 10 µs: fsspec keeps its file systems, for each process
     fs.invalidate_cache()  # of listings: a file that another process has written since would not be found
+    if "s3" in fs.protocol:
+        fs.retries = 1  # s3fs' own tries, without jitter, between botocore's of a request and ours of an operation
     return fs, str(path)

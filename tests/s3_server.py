@@ -20,11 +20,12 @@ Environ = dict[str, Any]
 
 
 class S3Server:
-    """`url` is the endpoint. `seen` are the access keys and buckets of all requests, `lost` the paths ("/bucket/key")
-    whose next PUT is done and never answered: the connection is cut."""
+    """`url` is the endpoint. `seen` are the access keys and buckets of all requests, `put` the paths ("/bucket/key") of
+    all PUTs in their order, `lost` the paths whose next PUT is done and never answered: the connection is cut."""
 
     def __init__(self) -> None:
         self.seen: set[tuple[str, str]] = set()
+        self.put: list[str] = []
         self.lost: set[str] = set()
         self._app = create_backend_app("s3")
         self._server = make_server("127.0.0.1", 0, self, threaded=True)
@@ -37,6 +38,8 @@ class S3Server:
         key = ACCESS_KEY.search(environ.get("HTTP_AUTHORIZATION", ""))
         self.seen.add((key[1] if key else "", path.split("/")[1]))
         answer: Answer = self._app(environ, start_response)
+        if environ["REQUEST_METHOD"] == "PUT":
+            self.put.append(path)
         if environ["REQUEST_METHOD"] == "PUT" and path in self.lost:
             self.lost.discard(path)
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
@@ -60,6 +63,12 @@ class S3Server:
     def make_bucket(self, name: str) -> None:
         """A new bucket, empty."""
         self.client().create_bucket(Bucket=name)
+
+    def empty_bucket(self, name: str) -> None:
+        """Delete all that a bucket holds."""
+        fs = fsspec.filesystem("s3", **self.options())
+        fs.invalidate_cache()
+        fs.rm(fs.find(name))
 
     def upload(self, folder: Path, url: str) -> None:
         """Copy a local folder to `url` ("s3://bucket/…")."""

@@ -21,7 +21,7 @@ from pipeline import plan as plans
 from pipeline import storage
 from pipeline.loader import DamagedDatasetError, StreamingLoader
 from pipeline.loader.fetch import StorageError
-from tests.loader.faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
+from tests.faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
 from tests.loader.s3_server import BUCKET, client, s3_server, storage_options, upload
 from tests.tiny_mix import make_tiny_mix, tiny_shard
 
