@@ -70,8 +70,8 @@ def start(app: str, *, cores: int | None = None) -> SparkSession:
 
 
 def _check_listens(remote: str) -> None:
-    """`ValueError` where nobody answers at "sc://host:port/;…", within seconds: Spark's client would ask for ten
-    minutes. What follows the port may hold a token, and is not told."""
+    """`ValueError` where no Spark Connect server answers at "sc://host:port/;…", within seconds: Spark's client would
+    ask for ten minutes. What follows the port may hold a token, and is not told."""
     address = urlsplit(remote)
     if address.scheme != "sc":
         return  # "local[*]": PySpark starts the server itself
@@ -89,6 +89,22 @@ def _check_listens(remote: str) -> None:
             f"{where}: nobody answers at {host} port {port} ({error}); start a Spark Connect server there "
             "(sbin/start-connect-server.sh), or correct the address"
         ) from error
+    _check_speaks(remote, where)
+
+
+def _check_speaks(remote: str, where: str) -> None:
+    """`ValueError` where who answers does not speak gRPC, or not with the encryption that the address asks for."""
+    import grpc
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    with DefaultChannelBuilder(remote).toChannel() as channel:
+        try:
+            grpc.channel_ready_future(channel).result(CONNECT_SECONDS)
+        except grpc.FutureTimeoutError as error:
+            raise ValueError(
+                f"{where}: what answers there is no Spark Connect server (its port is {CONNECT_PORT} by default), or "
+                "one with other encryption (`;use_ssl=true`)"
+            ) from error
 
 
 def _send_code(spark: SparkSession) -> None:

@@ -57,3 +57,11 @@ def test_an_address_of_no_spark_connect_server_is_told(
     monkeypatch.setenv("SPARK_REMOTE", remote)
     with pytest.raises(ValueError, match=message):
         session.start("tests")
+
+
+def test_a_server_of_another_kind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        monkeypatch.setenv("SPARK_REMOTE", f"sc://127.0.0.1:{deaf.getsockname()[1]}")
+        with pytest.raises(ValueError, match=r"what answers there is no Spark Connect server .*use_ssl"):
+            session.start("tests")
