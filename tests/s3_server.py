@@ -12,11 +12,16 @@ from typing import Any
 import boto3
 import fsspec
 from moto.moto_server.werkzeug_app import create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
 Answer = Iterable[bytes]
 Environ = dict[str, Any]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """A line for each request hides what a test has to say."""
 
 
 class S3Server:
@@ -28,7 +33,7 @@ class S3Server:
         self.put: list[str] = []
         self.lost: set[str] = set()
         self._app = create_backend_app("s3")
-        self._server = make_server("127.0.0.1", 0, self, threaded=True)
+        self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 

@@ -1,7 +1,6 @@
 """A store that fails, and what is made of it; the whole flow on such a store is tested on clusters."""
 
 import errno
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,6 @@ FEW = 9
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[S3Server]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with s3_server() as started:
         started.make_bucket("bucket")
         yield started

@@ -10,21 +10,25 @@ FAILURES = ("ExceptionFailure", "ExecutorLostFailure", "FetchFailed", "Resubmitt
 
 @dataclass(frozen=True, kw_only=True)
 class Tasks:
-    """How the tasks of an application ended: `failures` were tried again; `speculated` tells when (seconds since 1970)
-    a speculative copy had done its work before the task that it copies."""
+    """How the tasks of an application ended: `failures` were tried again, `disk_full` of them because a file could not
+    be written; `speculated` tells when (seconds since 1970) a speculative copy had done its work before the task that
+    it copies."""
 
     succeeded: int
     failures: int
+    disk_full: int
     speculated: tuple[float, ...]
 
 
 def tasks_of(folder: Path) -> Tasks:
     """The tasks of all applications whose event logs lie in a folder, also of those that did not end well."""
     ended = [event for path in sorted(folder.iterdir()) for event in _events(path, "SparkListenerTaskEnd")]
+    failed = [event for event in ended if event["Task End Reason"]["Reason"] in FAILURES]
     good = [event for event in ended if event["Task End Reason"]["Reason"] == "Success"]
     return Tasks(
         succeeded=len(good),
-        failures=sum(event["Task End Reason"]["Reason"] in FAILURES for event in ended),
+        failures=len(failed),
+        disk_full=sum("File too large" in json.dumps(event["Task End Reason"]) for event in failed),  # EFBIG
         speculated=tuple(
             info["Finish Time"] / 1e3 for info in (event["Task Info"] for event in good) if info["Speculative"]
         ),

@@ -48,10 +48,12 @@ def orphans(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in there - listed)
 
 
-def sweep(root: Path) -> None:
-    """Sweep all datasets below a root as a run does that starts so late that no other can still be going on."""
+def sweep(root: Path, stored: str) -> None:
+    """Sweep all datasets below the URL `stored`, of which `root` is a copy, as a run does that starts so late that no
+    other can still be going on."""
     for dataset in datasets(root):
-        manifest.sweep(dataset.url, now_seconds=time.time() + SWEEP_AFTER_SECONDS + 60)
+        url = f"{stored}/{Path(dataset.url).relative_to(root).as_posix()}"
+        manifest.sweep(url, now_seconds=time.time() + SWEEP_AFTER_SECONDS + 60)
 
 
 def _measured(dataset: Dataset, file: File) -> tuple[int, str]:

@@ -28,6 +28,7 @@ WORKER_HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 START_SECONDS = 240  # 10 where nothing else runs
 IDLE_SECONDS = 60
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
+WORKER = "org.apache.spark.deploy.worker.Worker"
 DAEMON = "pyspark.daemon"
 
 SETTINGS = {
@@ -78,6 +79,7 @@ class Cluster:
         self._nodes = nodes
         self._mark = uuid.uuid4().hex
         self._started: list[subprocess.Popen[bytes]] = []
+        self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._master_log = folder / "master.log"
         self._url = ""
 
@@ -89,11 +91,16 @@ class Cluster:
         options = "-Dspark.deploy.maxExecutorRetries=-1 -Dspark.master.rest.enabled=false"
         self._spawn("master", MASTER_HOST, {"SPARK_MASTER_OPTS": options}, ["--port", "0"])
         self._url = self._await_log(r"Starting Spark master at (spark://\S+)", 1)
-        for number, host in enumerate(WORKER_HOSTS):
-            size = ["--cores", "1", "--memory", "1g", "--work-dir", str(self._folder / f"work{number}")]
-            scratch = {"SPARK_LOCAL_DIRS": str(self._folder / f"local{number}")}
-            self._spawn("worker", host, scratch, ["--port", "0", *size, self._url])
+        self.revive()
         self._await_log(r"Registering worker 127\S+", len(WORKER_HOSTS))
+
+    def revive(self) -> None:
+        """Start the workers that do not live."""
+        for number, host in enumerate(WORKER_HOSTS):
+            if (worker := self._workers.get(host)) is None or worker.poll() is not None:
+                size = ["--cores", "1", "--memory", "1g", "--work-dir", str(self._folder / f"work{number}")]
+                scratch = {"SPARK_LOCAL_DIRS": str(self._folder / f"local{number}")}
+                self._workers[host] = self._spawn("worker", host, scratch, ["--port", "0", *size, self._url])
 
     def stop(self) -> None:
         """Kill every process of the cluster, also those that lost their parent or are stopped."""
@@ -117,7 +124,8 @@ class Cluster:
         settings: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """A job of the project through spark-submit, in client mode; it writes its event log below `events`. `driver`
-        is its environment, `folder` where it works; `settings` of Spark go before those of all jobs."""
+        is its environment, `folder` where it works; `settings` of Spark go before those of all jobs. The job leads a
+        process group of its own."""
         events.mkdir()
         given = SETTINGS | {
             "spark.eventLog.dir": events.as_uri(),
@@ -126,9 +134,11 @@ class Cluster:
         }
         options = [part for pair in (given | dict(settings or {})).items() for part in ("--conf", "=".join(pair))]
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self._url, *options, *arguments]
-        environment = _environment(MASTER_HOST) if driver is None else {**driver, "SPARK_LOCAL_IP": MASTER_HOST}
+        environment = development(MASTER_HOST) if driver is None else {**driver, "SPARK_LOCAL_IP": MASTER_HOST}
         with output.open("wb") as log:
-            return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+            return subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     def await_idle(self) -> None:
         """Wait until the executors of all applications that ended are gone, with all that they run."""
@@ -147,10 +157,20 @@ class Cluster:
         """The executors' JVMs."""
         return [process for process in self.processes() if EXECUTOR in process.command]
 
+    def workers(self) -> list[Process]:
+        """The JVMs that start executors."""
+        return [process for process in self.processes() if f" {WORKER} " in process.command]
+
     def python_workers(self) -> list[Process]:
         """The processes that run Python tasks: children of an executor's daemon."""
         daemons = {process.pid: process for process in self.processes() if _is_python(process)}
         return [process for process in daemons.values() if process.parent in daemons]
+
+    def python_processes(self, executor: Process) -> list[Process]:
+        """An executor's daemons, which start Python workers, and these."""
+        found = [process for process in self.processes() if _is_python(process)]
+        daemons = {process.pid for process in found if process.parent == executor.pid}
+        return [process for process in found if process.pid in daemons or process.parent in daemons]
 
     def send(self, process: Process, number: signal.Signals) -> bool:
         """Send a signal to a process of the cluster; False if it is gone."""
@@ -174,15 +194,18 @@ class Cluster:
             return None
         return None if state in "ZX" else Process(pid=pid, parent=int(parent), command=command)
 
-    def _spawn(self, kind: str, host: str, settings: dict[str, str], arguments: Sequence[str]) -> None:
+    def _spawn(
+        self, kind: str, host: str, settings: dict[str, str], arguments: Sequence[str]
+    ) -> subprocess.Popen[bytes]:
         name = f"org.apache.spark.deploy.{kind}.{kind.capitalize()}"
         command = [str(SPARK_HOME / "bin" / "spark-class"), name, "--host", host, "--webui-port", "0", *arguments]
-        own = _environment(host) if self._nodes is None else {**self._nodes, "SPARK_LOCAL_IP": host}
+        own = development(host) if self._nodes is None else {**self._nodes, "SPARK_LOCAL_IP": host}
         environment = own | {MARK: self._mark} | settings
         log = self._master_log if kind == "master" else self._folder / f"{kind}-{host}.log"
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             process = subprocess.Popen(command, cwd=self._folder, env=environment, stdout=output, stderr=output)
         self._started.append(process)
+        return process
 
     def _await_log(self, pattern: str, count: int) -> str:
         """The last group of the `count`-th match in the master's log."""
@@ -194,6 +217,13 @@ class Cluster:
             time.sleep(0.1)
         logs = [path.read_text()[-2000:] for path in sorted(self._folder.glob("*.log"))]
         raise RuntimeError(f"the cluster did not start within {START_SECONDS} s; its logs:\n" + "\n\n".join(logs))
+
+
+def kill_job(job: subprocess.Popen[bytes]) -> None:
+    """kill -9 of a job: of spark-submit's JVM and the Python that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
 
 
 @contextmanager
@@ -211,7 +241,7 @@ def _is_python(process: Process) -> bool:
     return DAEMON in process.command
 
 
-def _environment(host: str) -> dict[str, str]:
+def development(host: str) -> dict[str, str]:
     """This process's environment without what other Sparks would change, and the address to bind to."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
     return kept | {"SPARK_LOCAL_IP": host, "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(REPOSITORY)}

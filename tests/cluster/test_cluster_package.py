@@ -10,25 +10,18 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.outcome import orphans, outline
-from tests.cluster.standalone import REPOSITORY, Cluster, standalone
+from tests.cluster.standalone import REPOSITORY, Cluster, kill_job
 from tests.cluster.undisturbed import Undisturbed
-from tests.s3_server import S3Server, s3_server
+from tests.s3_server import S3Server
 
 pytestmark = pytest.mark.timeout(1200)
 JOB_SECONDS = 600
 UNPACKED = "packages"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with s3_server() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +30,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, str(REPOSITORY / ".ci" / "package.py"), str(folder)], check=True)
     [found] = folder.glob("*.tar.gz")
     return found
-
-
-@pytest.fixture(scope="module")
-def node(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a machine that knows nothing of this project."""
-    folder = tmp_path_factory.mktemp("node")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "python")], check=True)
-    python = str(folder / "python" / "bin" / "python")
-    bare = {"PATH": "/usr/bin:/bin", "HOME": str(folder / "nobody"), "PYSPARK_PYTHON": python}
-    found = server.environment("key", "secret")
-    return bare | {name: value for name, value in found.items() if name.startswith("AWS_")}
-
-
-@pytest.fixture(scope="module")
-def nodes(node: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with standalone(tmp_path_factory.mktemp("nodes"), node) as started:
-        yield started
 
 
 def finish(job: subprocess.Popen[bytes], printed: Path, cluster: Cluster) -> set[str]:
@@ -65,8 +41,7 @@ def finish(job: subprocess.Popen[bytes], printed: Path, cluster: Cluster) -> set
             found |= libraries(cluster)
             time.sleep(0.5)
     finally:
-        job.kill()
-        job.wait()
+        kill_job(job)
         cluster.await_idle()
     assert job.returncode == 0, printed.read_text()
     return found
@@ -83,28 +58,28 @@ def libraries(cluster: Cluster) -> set[str]:
 
 
 def test_a_mix_by_the_package_on_bare_nodes(
-    nodes: Cluster, node: dict[str, str], archive: Path, server: S3Server, undisturbed: Undisturbed, tmp_path: Path
+    cluster: Cluster,
+    node: dict[str, str],
+    archive: Path,
+    server: S3Server,
+    stored_recipe: str,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
 ) -> None:
-    raw = undisturbed.recipe.parent / "raw"
-    for name in ("raw", "recipes", "root"):
-        server.make_bucket(name)
-    server.upload(raw, "s3://raw")
-    recipe = undisturbed.recipe.read_text().replace(str(raw), "s3://raw")
-    server.client().put_object(Bucket="recipes", Key="killed.yaml", Body=recipe.encode())
-
+    server.make_bucket("root")
     driver = tmp_path / "driver"
     with tarfile.open(archive) as tar:
         tar.extractall(driver / UNPACKED, filter="data")
     shutil.copy(REPOSITORY / "jobs" / "mix.py", driver)
-    job = nodes.submit(
-        ["--archives", f"{archive}#{UNPACKED}", "mix.py", "--mix", "s3://recipes/killed.yaml", "--root", "s3://root"],
+    job = cluster.submit(
+        ["--archives", f"{archive}#{UNPACKED}", "mix.py", "--mix", stored_recipe, "--root", "s3://root"],
         tmp_path / "events",
         tmp_path / "printed",
         driver=node | {"PYTHONPATH": UNPACKED},
         folder=driver,
         settings={"spark.executorEnv.PYTHONPATH": UNPACKED, "spark.speculation": "false"},
     )
-    mapped = finish(job, tmp_path / "printed", nodes)
+    mapped = finish(job, tmp_path / "printed", cluster)
     stored = server.download("s3://root", tmp_path / "stored")
     assert outline(stored) == outline(undisturbed.root)
     assert orphans(stored) == []
@@ -113,11 +88,11 @@ def test_a_mix_by_the_package_on_bare_nodes(
 
 
 def test_a_job_beside_its_environment_on_bare_nodes(
-    nodes: Cluster, node: dict[str, str], archive: Path, undisturbed: Undisturbed, tmp_path: Path
+    cluster: Cluster, node: dict[str, str], archive: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
     given = ["--mix", str(undisturbed.recipe), "--root", str(root)]
-    job = nodes.submit(
+    job = cluster.submit(
         ["--archives", f"{archive}#{UNPACKED}", "jobs/documents.py", *given],
         tmp_path / "events",
         tmp_path / "printed",
@@ -128,7 +103,7 @@ def test_a_job_beside_its_environment_on_bare_nodes(
             "spark.speculation": "false",
         },
     )
-    mapped = finish(job, tmp_path / "printed", nodes)
+    mapped = finish(job, tmp_path / "printed", cluster)
     assert {path for path in mapped if Path(path).is_relative_to(REPOSITORY)} == set()
     made = outline(undisturbed.root)
     assert outline(root) == {name: value for name, value in made.items() if name.startswith("documents/")} != {}
