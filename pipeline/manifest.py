@@ -11,12 +11,18 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from pipeline import storage
 
 MANIFEST = "_manifest.json"
+TRY = "~"
+"""Before the number of the try in a file's name that is to be `path` in the published dataset."""
+MOVERS = 32
+"""Files that get their name at once: an object store takes some 100 ms for each."""
 SWEEP_AFTER_SECONDS = 7 * 24 * 3600  # attempts younger than this may belong to a run that is still going on
 
 
@@ -150,6 +156,11 @@ def new_attempt() -> str:
     return f"attempt-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
 
 
+def name_of_try(path: str, number: str) -> str:
+    """What a file is called before it is published, by the try of a task that wrote it, a random number."""
+    return f"{path}{TRY}{number}"
+
+
 def publish(
     root: str,
     spec: Spec,
@@ -163,7 +174,9 @@ def publish(
     """Publish an attempt as the dataset. Where another run was first, its dataset stays, this attempt goes, and that
     dataset is returned: both hold the same rows. `ValueError` where listed files are gone or of another size."""
     url = spec.url(root)
-    files = tuple(sorted(files, key=lambda file: (file.table, file.path)))
+    with ThreadPoolExecutor(MOVERS) as pool:
+        moved = list(pool.map(partial(settled, storage.join(url, attempt)), files))
+    files = tuple(sorted(moved, key=lambda file: (file.table, file.path)))
     there = {info.path: info.bytes for info in storage.list_files(storage.join(url, attempt))}
     if gone := [file.path for file in files if there.get(file.path) != file.bytes]:
         raise ValueError(
@@ -206,6 +219,15 @@ def sweep(url: str, now_seconds: float | None = None) -> list[str]:
     for name in old:
         storage.remove_tree(storage.join(url, name))
     return old
+
+
+def settled(attempt_url: str, file: File) -> File:
+    """A file with the name that follows from the data."""
+    path, mark, _ = file.path.partition(TRY)
+    if not mark:
+        return file
+    storage.move(storage.join(attempt_url, file.path), storage.join(attempt_url, path))
+    return replace(file, path=path)
 
 
 def _remove(url: str, attempt: str, paths: Iterable[str]) -> None:

@@ -236,6 +236,15 @@ def _create(url: str, data: bytes, options: Options) -> bool:
     return True
 
 
+def move(url: str, to: str) -> None:
+    """Give a file another name in the same store, where no file of that name is; stores copy it by themselves."""
+    if is_local(url):
+        local_path(url).replace(local_path(to))
+    else:
+        _ask(url, None, "copied", lambda fs, path: fs.cp_file(path, fs._strip_protocol(normalise(to))))
+        remove(url)
+
+
 def remove(url: str, options: Options = None) -> None:
     """Delete one file; nothing happens where there is none."""
     with suppress(FileNotFoundError):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from pipeline import schema, storage
+from pipeline import manifest, schema, storage
 from pipeline.manifest import Dataset, File
 
 FILE_BYTES = 32 * 2**20  # uncompressed; a file is what one task of the next stage reads
@@ -42,7 +42,8 @@ class Sink:
         self.counts: Counter[str] = Counter()
         self.notes: Mapping[str, Any] = {}
         self._stage = stage
-        self._name = f"part-{task:06d}-{uuid.uuid4().hex[:12]}"
+        self._try = uuid.uuid4().hex[:12]
+        self._name = f"part-{task:06d}-{self._try}"
         self._parts: dict[str, _Part] = {}
         self._numbers: Counter[str] = Counter()
 
@@ -82,7 +83,10 @@ class Sink:
         self.counts[name] += int(n)
 
     def put(self, table: str, path: str, data: storage.Data, n_rows: int) -> None:
-        """Write a whole file that is not a Parquet table, under a name that follows from the data."""
+        """Write a whole file that is not a Parquet table; published, it has the name `path`, which follows from the
+        data. Until then no two tries share a name: Spark closes the input of one that it kills, which looks like its
+        end, and what that one makes of half its input must not come over another's file."""
+        path = manifest.name_of_try(path, self._try)
         storage.write(storage.join(self.attempt_url, path), data)
         digest = xxhash.xxh3_64()
         for piece in storage.pieces(data):

@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 
-from pipeline import schema
+from pipeline import manifest, schema, storage
+from pipeline.manifest import Spec
 from pipeline.tables import sink as sinks
 from pipeline.tables.sink import Sink, read_batches
 
@@ -88,12 +89,25 @@ def test_a_task_that_fails_finishes_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whole_files_keep_their_name_and_bytes(tmp_path: Path) -> None:
-    with Sink("tokenized", str(tmp_path), 0) as sink:
-        sink.put("shards", "shard.00000.mds", memoryview(b"abc"), 5)
-    (file,) = sink.files
-    assert (tmp_path / "shard.00000.mds").read_bytes() == b"abc"
-    assert (file.table, file.path, file.bytes, file.rows) == ("shards", "shard.00000.mds", 3, 5)
+def test_a_try_that_was_killed_in_the_middle_of_its_input_spoils_no_published_file(tmp_path: Path) -> None:
+    spec = Spec(stage="tokenized", source="notes", version=1, inputs={}, parameters={})
+    attempt_url = storage.join(spec.url(str(tmp_path)), "attempt-1")
+
+    def tried(data: bytes) -> Sink:
+        with Sink("tokenized", attempt_url, 0) as sink:
+            sink.put("shards", "shard.00000.mds", memoryview(data), 5)
+        return sink
+
+    accepted = tried(b"whole")
+    tried(b"half")
+    dataset = manifest.publish(str(tmp_path), spec, attempt="attempt-1", files=accepted.files, counts={})
+    tried(b"ha")
+    (file,) = dataset.files("shards")
+    assert (file.path, file.bytes, file.rows) == ("shard.00000.mds", 5, 5)
+    assert storage.read(dataset.file_url(file)) == b"whole"
+    assert len(storage.list_files(attempt_url)) == 2  # the second was removed, the third came after the end
+    manifest.sweep(dataset.url)
+    assert [info.path for info in storage.list_files(attempt_url)] == ["shard.00000.mds"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 
+from pipeline import manifest
 from pipeline.manifest import File
 from pipeline.mds.checksums import parse_table
 from pipeline.mds.reader import open_entry, read_index
@@ -39,6 +40,7 @@ def five_documents(dtype: str = "uint16") -> Documents:
 def written(tmp_path: Path, how: Shape, number: int = 3) -> Sink:
     with Sink("tokenized", str(tmp_path), number) as sink:
         write_shard(sink, how, number, "code/0/3", five_documents(how.dtype))
+    sink.files = [manifest.settled(str(tmp_path), file) for file in sink.files]
     return sink
 
 
