@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--to", type=Path, required=True)
     given = parser.parse_args()
     console = Console()
-    given.to.mkdir(parents=True)
+    given.to.mkdir(parents=True, exist_ok=True)
     text = (REPOSITORY / "mixes" / "demo.yaml").read_text()
     (given.to / "local.yaml").write_text(text.replace(RAW, f"root: {given.raw.absolute()}/"))
     (given.to / "stored.yaml").write_text(text.replace(RAW, "root: s3://demo/raw/"))
