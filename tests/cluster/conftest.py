@@ -1,3 +1,4 @@
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from tests.s3_server import S3Server, s3_server
 @pytest.fixture(scope="session")
 def server() -> Iterator[S3Server]:
     """One object store for all tests, also for what they ask of it in this process."""
+    for client in ("aiobotocore", "botocore"):
+        logging.getLogger(client).setLevel(logging.WARNING)  # each new client tells where its credentials come from
     with s3_server() as started, pytest.MonkeyPatch.context() as patch:
         for name, value in started.environment("key", "secret").items():
             if name.startswith("AWS_"):
