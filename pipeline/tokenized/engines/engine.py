@@ -89,12 +89,21 @@ def first_difference(texts: pa.Array | Sequence[str], encoded: Encoded, referenc
 
 def strings(texts: pa.Array | Sequence[str]) -> list[str]:
     """The texts as Python strings; `ValueError` at a null."""
-    return _plain(texts, pa.large_string()) if isinstance(texts, pa.Array) else list(texts)
+    if not isinstance(texts, pa.Array):
+        return list(texts)
+    _check_no_null(texts)
+    found: list[str] = texts.to_pylist()
+    return found
 
 
-def utf8(texts: pa.Array | Sequence[str]) -> list[bytes]:
-    """The texts as UTF-8, without a Python string for each where they come from Arrow; `ValueError` at a null."""
-    return _plain(texts, pa.large_binary()) if isinstance(texts, pa.Array) else [text.encode() for text in texts]
+def utf8_buffers(texts: pa.Array | Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The texts' UTF-8, one after the other, and int64 [n + 1]: where each begins, and the end of the last. Arrow's own
+    bytes, not copied; `ValueError` at a null."""
+    array = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
+    _check_no_null(array)
+    wide = array.cast(pa.large_binary())
+    ends = np.frombuffer(wide.buffers()[1] or bytes(8), np.int64)[wide.offset : wide.offset + len(wide) + 1]
+    return np.frombuffer(wide.buffers()[2] or b"", np.uint8), ends
 
 
 def without_specials(json_text: str) -> str:
@@ -106,11 +115,9 @@ def without_specials(json_text: str) -> str:
     return json.dumps(tokenizer | {"added_tokens": kept, "post_processor": None, "truncation": None, "padding": None})
 
 
-def _plain(texts: pa.Array, kind: pa.DataType) -> list[Any]:
+def _check_no_null(texts: pa.Array) -> None:
     if texts.null_count:
         raise ValueError(f"{texts.null_count} of {len(texts)} texts are null; leave them out before they are encoded")
-    found: list[Any] = texts.cast(kind).to_pylist()
-    return found
 
 
 def _around(text: str, share: float) -> str:
