@@ -183,10 +183,11 @@ def pieces(data: Data) -> tuple[memoryview, ...]:
     return tuple(memoryview(piece).cast("B") for piece in given)
 
 
-def write(url: str, data: Data, options: Options = None) -> None:
-    """Put `data` at `url` as a whole: readers see nothing or all of it (a rename on local disks, one PUT elsewhere)."""
+def write(url: str, data: Data, options: Options = None, *, lasting: bool = True) -> None:
+    """Put `data` at `url` as a whole: readers see nothing or all of it (a rename on local disks, one PUT elsewhere).
+    What is not `lasting`, as it is gone before the job ends, need not survive a loss of power."""
     if is_local(url):
-        temporary = _write_beside(local_path(url), data)
+        temporary = _write_beside(local_path(url), data, lasting)
         temporary.replace(local_path(url))
     else:
         whole = b"".join(pieces(data))
@@ -257,14 +258,15 @@ def remove_tree(url: str, options: Options = None) -> None:
         _ask(url, options, "deleted", lambda fs, path: fs.rm(path, recursive=True))
 
 
-def _write_beside(target: Path, data: Data) -> Path:
+def _write_beside(target: Path, data: Data, lasting: bool = True) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     with temporary.open("wb") as file:
         for piece in pieces(data):
             file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
     return temporary
 
 

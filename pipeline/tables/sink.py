@@ -43,7 +43,8 @@ class Sink:
         self.notes: Mapping[str, Any] = {}
         self._stage = stage
         self._try = uuid.uuid4().hex[:12]
-        self._name = f"part-{task:06d}-{self._try}"
+        self.name = f"part-{task:06d}-{self._try}"
+        """Of this try of the task: what files of its own are called."""
         self._parts: dict[str, _Part] = {}
         self._numbers: Counter[str] = Counter()
 
@@ -82,21 +83,31 @@ class Sink:
         """Add `n` to a count; counts of all accepted tasks are summed."""
         self.counts[name] += int(n)
 
-    def put(self, table: str, path: str, data: storage.Data, n_rows: int) -> None:
+    def put(self, table: str, path: str, data: storage.Data, n_rows: int, *, lasting: bool = True) -> None:
         """Write a whole file that is not a Parquet table; published, it has the name `path`, which follows from the
         data. Until then no two tries share a name: Spark closes the input of one that it kills, which looks like its
-        end, and what that one makes of half its input must not come over another's file."""
+        end, and what that one makes of half its input must not come over another's file. `lasting`: as
+        `storage.write` has it."""
         path = manifest.name_of_try(path, self._try)
-        storage.write(storage.join(self.attempt_url, path), data)
+        storage.write(storage.join(self.attempt_url, path), data, lasting=lasting)
         digest = xxhash.xxh3_64()
         for piece in storage.pieces(data):
             digest.update(piece)
         n_bytes = sum(map(len, storage.pieces(data)))
         self.files.append(File(table=table, path=path, bytes=n_bytes, xxh3=digest.hexdigest(), rows=n_rows))
 
-    def put_table(self, table: str, path: str, rows: pa.RecordBatch, *, group_rows: int, dictionary: list[str]) -> None:
+    def put_table(
+        self,
+        table: str,
+        path: str,
+        rows: pa.RecordBatch,
+        *,
+        group_rows: int,
+        dictionary: Sequence[str] = (),
+        lasting: bool = True,
+    ) -> None:
         """Write all rows of a file whose name and bytes follow from the data: row groups of `group_rows`, `dictionary`
-        the columns worth one."""
+        the columns worth one; `lasting` as `storage.write` has it."""
         wanted = schema.arrow(self._stage, table)
         batch = schema.conform(rows, wanted, f"{self._stage}.{table}")
         buffer = io.BytesIO()
@@ -104,11 +115,11 @@ class Sink:
             pa.Table.from_batches([batch], wanted),
             buffer,
             row_group_size=group_rows,
-            use_dictionary=dictionary,
+            use_dictionary=list(dictionary),
             compression="zstd",
             compression_level=1,
         )
-        self.put(table, path, buffer.getbuffer(), batch.num_rows)
+        self.put(table, path, buffer.getbuffer(), batch.num_rows, lasting=lasting)
 
     def _start(self, table: str, wanted: pa.Schema) -> _Part:
         buffer = io.BytesIO()
@@ -122,7 +133,7 @@ class Sink:
         part.writer.close()
         number = self._numbers[table]
         self._numbers[table] += 1
-        self.put(table, f"{table}/{self._name}-{number:04d}.parquet", part.buffer.getvalue(), part.n_rows)
+        self.put(table, f"{table}/{self.name}-{number:04d}.parquet", part.buffer.getvalue(), part.n_rows)
 
 
 def _flush(part: _Part, wanted: pa.Schema) -> None:
@@ -146,11 +157,12 @@ def task_of(path: str) -> int:
 
 
 def read_batches(url: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of one Parquet file, a row group at a time."""
+    """The rows of one Parquet file, a row group at a time. In one thread: a task has one core, and handing columns to
+    threads takes as long again as reading those that are small."""
     with storage.open_input(url) as stream:
         file = pq.ParquetFile(stream)
         for group in range(file.metadata.num_row_groups):
-            yield from file.read_row_group(group, columns=columns).to_batches()
+            yield from file.read_row_group(group, columns=columns, use_threads=False).to_batches()
 
 
 def read_rows(urls: Sequence[str], rows: Sequence[int], columns: list[str]) -> pa.Table:
