@@ -15,9 +15,9 @@ from pipeline.recipe import Mix
 from pipeline.recipe_files import RecipeFiles
 from pipeline.tokenized import spark as stage
 from pipeline.tokenized.engines.choice import NOT_INSTALLED, Choice, choose
+from pipeline.tokenized.parts import Part, TokenizeParams, spec
 from pipeline.tokenized.ranges import ranges_of
 from pipeline.tokenized.shards import Shape
-from pipeline.tokenized.spark import Part, TokenizeParams
 from pipeline.tokenized.tokenizer import TokenizerInfo
 
 
@@ -56,7 +56,7 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dat
             break
         if all(len(parts) == 1 for parts in measured.values()):
             expected = expect(mix, measured, extents)
-            if any(runner.find(stage.spec(part, params)) is None for part in more):
+            if any(runner.find(spec(part, params)) is None for part in more):
                 runner.console.print(expected_table.table(expected))
         found, engine = _parts(runner, more, params, engine)
         built |= found
@@ -106,7 +106,7 @@ def _parts(
 ) -> tuple[dict[tuple[str, int | None], Dataset], Choice | None]:
     """Datasets of ranges, by source and number; the missing ones are made in one job. The engine that made them, chosen
     (which takes seconds) where none was before."""
-    specs = {(part.source, part.number): stage.spec(part, params) for part in parts}
+    specs = {(part.source, part.number): spec(part, params) for part in parts}
     found = {key: dataset for key, wanted in specs.items() if (dataset := runner.find(wanted)) is not None}
     missing = [part for part in parts if (part.source, part.number) not in found]
     if not missing:

@@ -1,12 +1,13 @@
 """Spark as the scheduler of tasks that read listed files and write tables: one partition a task, receipts as result."""
 
+import gc
 import json
 import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -42,6 +43,17 @@ def run_tasks(
     numbers = spark.range(0, len(tasks), 1, len(tasks))
     runner = partial(_run_task, Packed(tasks), work, stage, attempt_url)
     return collect(numbers.mapInArrow(runner, RECEIPT_DDL))
+
+
+def run_groups(
+    spark: SparkSession, groups: Sequence[Task], work: Callable[[Task], Iterator[tuple[int, Sink]]], *, stage: str
+) -> list[Receipt]:
+    """Run `work(group)` for every group, each in a partition of its own. It yields numbers and closed sinks: a group
+    does what several tasks would, and leaves a receipt for each."""
+    if not groups:
+        return []
+    numbers = spark.range(0, len(groups), 1, len(groups))
+    return collect(numbers.mapInArrow(partial(_run_group, Packed(groups), work, stage), RECEIPT_DDL))
 
 
 def write_partitions(
@@ -98,6 +110,25 @@ def _run_task(
             with Sink(stage, attempt_url, number) as sink:
                 work(tasks[number], sink)
             yield receipt_batch(number, sink)
+    _settle(stage, "tasks")
+
+
+def _run_group(
+    groups: Packed[Task], work: Callable[[Task], Iterator[tuple[int, Sink]]], stage: str, numbers: Batches
+) -> Batches:
+    for batch in numbers:
+        for number in batch.column(0).to_pylist():
+            for task, sink in work(groups[number]):
+                yield receipt_batch(task, sink)
+    _settle(stage, "groups")
+
+
+@cache
+def _settle(stage: str, kind: str) -> None:
+    """Take what a worker holds after its first task of a kind for what it will always hold: modules, compiled code, an
+    opened engine. PySpark's daemon collects garbage after every task, and looking at all that took 40 ms each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _run_partition(

@@ -54,7 +54,7 @@ def commit(
     with Sink(STAGE, url, n_partitions) as sink:
         left_over = _pack_tails(sink, shape, wanted, _urls(url, files, "tails"), n_partitions)
         if measured is not None:
-            put_usage(sink, measured, n_partitions)
+            put_usage(sink, measured, n_partitions, lasting=True)
     every = [*files, *sink.files]
     entries, granules, ends = (_by_number(url, every, table) for table in OF_SHARDS)
     borders = border_tables(entries, ends, shape, f"tokenized {wanted.source}: borders")
@@ -108,7 +108,7 @@ def _pack_tails(sink: Sink, shape: Shape, wanted: Spec, urls: Sequence[str], num
         key = f"{wanted.source}/{wanted.parameters['range']}/tails"
         put_shard(sink, shape, number, permuted(packed, row_order(len(packed.rows), key)), documents)
     if len(packed.tail.doc):
-        put_tail(sink, packed.tail, documents, number)
+        put_tail(sink, packed.tail, documents, number, lasting=True)
     return int(packed.tail.length.sum())
 
 

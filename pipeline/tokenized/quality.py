@@ -93,22 +93,28 @@ class Report:
     together: Row
 
 
-def measure(
-    doc_ids: pa.Array,
-    n_bytes: pa.Array,
-    tokens: npt.NDArray[np.unsignedinteger[Any]],
-    verdicts: pa.Array,
-    size: int,
-    *,
-    added_ids: Sequence[int] = (),
-) -> Quality:
-    """Count documents: their ids, UTF-8 sizes, all their tokens (ids below `size`), and `RoundTrip.verdicts` of each.
+def count(n_bytes: Int64s, usage: Int64s, *, added_ids: Sequence[int] = ()) -> Quality:
+    """Count documents: the UTF-8 size of each, and how often each id stands in all their tokens (`usage`: [size of the
+    vocabulary]). Nothing of them is checked.
 
     `added_ids` stand once in every document's tokens without being of its text: BOS and EOS.
     """
-    usage = np.bincount(tokens, minlength=size).astype(np.int64)
+    of_texts = usage.copy()
     for number in added_ids:
-        usage[number] -= len(doc_ids)
+        of_texts[number] -= len(n_bytes)
+    return Quality(
+        documents=len(n_bytes),
+        bytes=int(n_bytes.sum()),
+        checked=0,
+        changed=0,
+        respaced=0,
+        usage=of_texts,
+        examples=(),
+    )
+
+
+def check(doc_ids: pa.Array, verdicts: pa.Array, size: int) -> Quality:
+    """What `RoundTrip.verdicts` say of documents, which are not counted."""
     checked = verdicts.filter(verdicts.is_valid())
     failed = np.flatnonzero(pc.greater(pc.binary_length(verdicts), 0).fill_null(False).to_numpy(zero_copy_only=False))
     ids = doc_ids.take(pa.array(failed)).to_pylist()
@@ -118,12 +124,12 @@ def measure(
         for name, text in zip(ids, notes, strict=True)
     ]
     return Quality(
-        documents=len(doc_ids),
-        bytes=int(pc.sum(n_bytes).as_py() or 0),
+        documents=0,
+        bytes=0,
         checked=len(checked),
         changed=sum(example.kind == "characters" for example in examples),
         respaced=sum(example.kind == "white_space" for example in examples),
-        usage=usage,
+        usage=np.zeros(size, np.int64),
         examples=_first(examples),
     )
 

@@ -239,7 +239,8 @@ def _put_together(
     of document doc_ids[i]."""
     coded = doc_ids.dictionary_encode()
     rank = np.empty(len(coded.dictionary), np.int64)
-    in_order = hash_order(coded.dictionary)
+    names = document.doc_id_bytes(coded.dictionary)
+    in_order = hash_order(document.order_hash(names, ORDER_KEY), names)
     rank[in_order] = np.arange(len(rank))
     of_piece = rank[coded.indices.to_numpy()]
     order = np.lexsort((froms, of_piece))

@@ -61,7 +61,7 @@ def write_shard(sink: Sink, shape: Shape, number: int, key: str, documents: "Doc
     sink.count("tokens", len(documents.tokens))
     sink.count("padding_tokens", packed.n_padding)
     if len(packed.tail.doc):
-        put_tail(sink, packed.tail, documents, number)
+        put_tail(sink, packed.tail, documents, number, lasting=False)
     if len(packed.rows):
         put_shard(sink, shape, number, packed, documents)
 
@@ -73,11 +73,11 @@ def put_shard(sink: Sink, shape: Shape, number: int, packed: Packed, documents: 
     entry = index_entry(shape.columns, shard_name(number), data, len(rows), hashes=("xxh3_64",))
     hashes = granule_hashes(rows.view(np.uint8).reshape(len(rows), -1))
     sink.put("shards", shard_name(number), data, len(rows))
-    sink.put("entries", f"entries/{number:05d}.json", json.dumps(entry).encode(), len(rows))
-    sink.put("granules", f"granules/{number:05d}.bin", hashes.astype("<u8").tobytes(), len(hashes))
+    sink.put("entries", f"entries/{number:05d}.json", json.dumps(entry).encode(), len(rows), lasting=False)
+    sink.put("granules", f"granules/{number:05d}.bin", hashes.astype("<u8").tobytes(), len(hashes), lasting=False)
     ends = packed.pieces.token_from + packed.pieces.length
     borders = shard_borders(packed.pieces.row, ends, len(rows), shape.row_bytes)
-    sink.put("borders", f"borders/{number:05d}.bin", borders, len(rows))
+    sink.put("borders", f"borders/{number:05d}.bin", borders, len(rows), lasting=False)
     pieces = _provenance(packed.pieces, documents, number)
     sink.put_table("provenance", provenance_path(number), pieces, group_rows=GROUP_PIECES, dictionary=["shard"])
     sink.count("samples", len(rows))
@@ -162,14 +162,15 @@ def _provenance(pieces: Pieces, documents: Documents, number: int) -> pa.RecordB
     )
 
 
-def put_usage(sink: Sink, measured: Quality, number: int) -> None:
-    """How often each token occurs, as a file of the table `usage`."""
+def put_usage(sink: Sink, measured: Quality, number: int, *, lasting: bool) -> None:
+    """How often each token occurs, as a file of the table `usage`; that of a partition is not `lasting`."""
     rows = pa.record_batch(usage_rows(measured))
-    sink.put_table("usage", f"usage/{number:05d}.parquet", rows, group_rows=GROUP_PIECES, dictionary=[])
+    sink.put_table("usage", f"usage/{number:05d}.parquet", rows, group_rows=GROUP_PIECES, lasting=lasting)
 
 
-def put_tail(sink: Sink, tail: Pieces, documents: Documents, number: int) -> None:
-    """Pieces that filled no row, with their tokens, as rows of the table `tails`."""
+def put_tail(sink: Sink, tail: Pieces, documents: Documents, number: int, *, lasting: bool) -> None:
+    """Pieces that filled no row, with their tokens, as rows of the table `tails`; those of a partition are not
+    `lasting`."""
     ends = np.cumsum(documents.lengths)
     firsts = ends - documents.lengths
     little = np.dtype(documents.tokens.dtype).newbyteorder("<")
@@ -185,4 +186,4 @@ def put_tail(sink: Sink, tail: Pieces, documents: Documents, number: int) -> Non
             "tokens": pa.array(runs, pa.binary()),
         }
     )
-    sink.put_table("tails", f"tails/{number:05d}.parquet", rows, group_rows=GROUP_PIECES, dictionary=[])
+    sink.put_table("tails", f"tails/{number:05d}.parquet", rows, group_rows=GROUP_PIECES, lasting=lasting)

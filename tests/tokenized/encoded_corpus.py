@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.document import order_hash
 from pipeline.manifest import Dataset, Spec
 from pipeline.mds.checksums import parse_table
 from pipeline.mds.reader import open_entry, read_index
 from pipeline.tables.sink import Sink
-from pipeline.tokenized import quality
+from pipeline.tokenized import quality, runs, tasks
 from pipeline.tokenized.commit import commit
 from pipeline.tokenized.encoder import Encoder
 from pipeline.tokenized.engines.choice import Choice
+from pipeline.tokenized.ranges import ORDER_KEY
 from pipeline.tokenized.shards import Shape, documents_of, put_usage, write_shard
+from pipeline.tokenized.token_loops import usage
 from pipeline.tokenized.tokenizer import TokenizerInfo
 
 Tokens = npt.NDArray[np.int64]
@@ -41,18 +45,37 @@ def encode(
     eos: bool = True,
     each: bool = False,
 ) -> pa.RecordBatch:
-    """What a task leaves of a file with these texts; with `each`, of files with one text, which is always checked."""
+    """What a run holds of files with these texts (doc_id, n_bytes, tokens), in their order, and what the checks said:
+    of one file, or with `each` of files with one text, which is always checked."""
     column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
     n_bytes = pa.array(np.diff(np.frombuffer(column.buffers()[1], np.int64)[: len(column) + 1]))
     rows = pa.record_batch({"doc_id": doc_ids(len(column)), "n_bytes": n_bytes, "text": column})
-    choice = Choice(name=engine, version=version(engine), refused=())
-    encoder = Encoder(info, choice, bos_id=info.bos_id if bos else None, eos_id=info.eos_id if eos else None)
-    size = 1 if each else 20_000
-    return pa.concat_batches(
-        [
-            encoder.encode(rows.slice(at, size), np.zeros(len(rows.slice(at, size)), np.int64), first=True)
-            for at in range(0, len(column), size)
-        ]
+    encoder = Encoder(info, Choice(name=engine, version=version(engine), refused=()))
+    batches, verdicts, differences = [], [], []
+    for at in range(0, len(column), 1 if each else 20_000):
+        own = rows.slice(at, 1 if each else 20_000)
+        found = encoder.encode(own, first=True)
+        hashes = order_hash(own.column("doc_id"), ORDER_KEY)
+        batches.append(tasks.batch(own, hashes, np.zeros(len(own), np.int64), found))
+        verdicts.append(found.verdicts)
+        differences += [found.difference] * len(own)
+    data = runs.run(batches, 1, info.dtype, bos_id=info.bos_id if bos else None, eos_id=info.eos_id if eos else None)
+    with TemporaryDirectory() as folder:
+        storage.write(f"{folder}/run", data)
+        [read] = runs.read([f"{folder}/run"], 0, 1, 1, info.dtype)
+    ends = np.concatenate([[0], np.cumsum(read.documents["n_tokens"])]) * read.tokens.itemsize
+    tokens = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(rows), [None, pa.py_buffer(ends), pa.py_buffer(read.tokens)]
+    )
+    order = np.argsort(np.ascontiguousarray(read.documents["doc_id"]).view(">u8")[1::2])
+    return pa.record_batch(
+        {
+            "doc_id": rows.column("doc_id"),
+            "n_bytes": n_bytes,
+            "tokens": tokens.take(pa.array(order)),
+            "round_trip": pa.concat_arrays(verdicts),
+            "difference": pa.array(differences, pa.string()),
+        }
     )
 
 
@@ -76,16 +99,12 @@ def write(
     files, notes, counts = [], [], Counter[str]()
     for number, rows in enumerate(partitions):
         documents = documents_of(rows.column("doc_id"), rows.column("tokens"), shape.dtype)
-        measured = quality.measure(
-            rows.column("doc_id"),
-            rows.column("n_bytes"),
-            documents.tokens,
-            rows.column("round_trip"),
-            info.vocab_size,
-            added_ids=added_ids,
-        )
+        used = usage(documents.tokens, info.vocab_size)
+        counted = quality.count(rows.column("n_bytes").to_numpy(), used, added_ids=added_ids)
+        checked = quality.check(rows.column("doc_id"), rows.column("round_trip"), info.vocab_size)
+        measured = quality.total([counted, checked], info.vocab_size)
         with Sink("tokenized", storage.join(spec.url(str(root)), "attempt-1"), number) as sink:
-            put_usage(sink, measured, number)
+            put_usage(sink, measured, number, lasting=False)
             write_shard(sink, shape, number, f"code/0/{number}", documents)
         notes.append(quality.note(measured))
         files += sink.files
@@ -114,8 +133,8 @@ def check_conserved(dataset: Dataset, tokens: Tokens, lengths: Tokens, pad_id: i
         pieces = {name: read.column(name).to_numpy() for name in read.column_names if name != "doc_id"}
         length = (pieces["token_to"] - pieces["token_from"]).astype(np.int64)
         row = table.first_sample[np.searchsorted(table.number, pieces["shard"])] + pieces["row"]
-        origin = runs(row * rows.shape[1] + pieces["token_from"], length)
-        place = runs(starts[numbers_of(read.column("doc_id"))] + pieces["doc_token_from"], length)
+        origin = spans(row * rows.shape[1] + pieces["token_from"], length)
+        place = spans(starts[numbers_of(read.column("doc_id"))] + pieces["doc_token_from"], length)
         found[place] = rows.reshape(-1)[origin]
         np.add.at(times, place, 1)
         assert not in_rows[origin].any()
@@ -147,7 +166,7 @@ def numbers_of(ids: pa.ChunkedArray) -> Tokens:
     return np.frombuffer(b"".join(ids.to_pylist()), ">u8")[1::2].astype(np.int64)
 
 
-def runs(starts: Tokens, lengths: Tokens) -> Tokens:
+def spans(starts: Tokens, lengths: Tokens) -> Tokens:
     """starts[0], starts[0] + 1, … (lengths[0] of them), starts[1], …"""
     before = np.cumsum(lengths) - lengths
     out: Tokens = np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))

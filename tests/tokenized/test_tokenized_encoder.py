@@ -1,8 +1,7 @@
-"""Documents on their way to their partitions: ids, and what the checks say of them."""
+"""Documents, their ids, and what the checks say of them."""
 
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -57,41 +56,36 @@ class ForgetfulChoice(Choice):
         return Forgetful(json_text)
 
 
-def test_each_document_has_its_ids_between_bos_and_eos(info: TokenizerInfo) -> None:
-    found = Encoder(info, choose(info.json_text), bos_id=7, eos_id=9).encode(
-        batch(TEXTS, [bytes([number]) * 16 for number in range(4)]), np.array([3, 1, 2, 0]), first=False
+def test_each_document_has_its_ids(info: TokenizerInfo) -> None:
+    found = Encoder(info, choose(info.json_text)).encode(
+        batch(TEXTS, [bytes([number]) * 16 for number in range(4)]), first=False
     )
     reference = TokenizersEngine(info.json_text).encode(TEXTS).documents()
-    assert found.column("part").to_pylist() == [3, 1, 2, 0]
-    for value, ids in zip(found.column("tokens").to_pylist(), reference, strict=True):
-        assert np.frombuffer(value, "<u2").tolist() == [7, *ids.tolist(), 9]
-    assert found.column("difference").null_count == 4
-    assert found.column("round_trip").null_count == 4
+    assert [ids.tolist() for ids in found.encoded.documents()] == [ids.tolist() for ids in reference]
+    assert found.difference is None
+    assert found.verdicts.null_count == 4
 
 
 def test_the_first_document_of_a_file_is_decoded_again(info: TokenizerInfo) -> None:
     ids = [bytes([number]) * 16 for number in range(4)]
-    encoder = Encoder(info, choose(info.json_text), bos_id=None, eos_id=0)
-    found = encoder.encode(batch(TEXTS, ids), np.arange(4), first=True)
-    assert found.column("round_trip").to_pylist() == ["", None, None, None]
+    found = Encoder(info, choose(info.json_text)).encode(batch(TEXTS, ids), first=True)
+    assert found.verdicts.to_pylist() == ["", None, None, None]
 
 
 def test_a_wrong_engine_is_found_out_on_the_documents_that_are_compared(info: TokenizerInfo) -> None:
-    wrong = ForgetfulChoice(name="forgetful", version="1", refused=())
-    ids = [compared_id(1), bytes(15) + b"\1", compared_id(2)]
-    texts = ["a fox", "the fox", "no dog"]
-    found = Encoder(info, wrong, bos_id=None, eos_id=0).encode(batch(texts, ids), np.zeros(3, np.int64), first=False)
-    told = found.column("difference").to_pylist()
-    assert told[1:] == [None, None]  # one is not compared, the other has the right ids
-    assert told[0] == f"document {ids[0].hex()}, token 1: [65] instead of [65, 295], in 'a fox'"
+    encoder = Encoder(info, ForgetfulChoice(name="forgetful", version="1", refused=()))
+    not_compared, compared = bytes(15) + b"\1", [compared_id(1), compared_id(2)]
+    assert encoder.encode(batch(["the fox", "no dog"], [not_compared, compared[1]]), first=False).difference is None
+    found = encoder.encode(batch(["no dog", "a fox"], compared), first=False)
+    assert found.difference == f"document {compared[1].hex()}, token 1: [65] instead of [65, 295], in 'a fox'"
 
 
 def test_documents_too_large_to_compare_are_left_out(info: TokenizerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders, "MOST_BYTES", 5)
     wrong = ForgetfulChoice(name="forgetful", version="1", refused=())
-    encoder = Encoder(info, wrong, bos_id=None, eos_id=0)
-    found = encoder.encode(batch(["a fox", "my fox"], [compared_id(1), compared_id(2)]), np.zeros(2, int), first=False)
-    assert [told is None for told in found.column("difference").to_pylist()] == [False, True]
+    encoder = Encoder(info, wrong)
+    told = [encoder.encode(batch([text], [compared_id(1)]), first=False).difference for text in ("a fox", "my fox")]
+    assert [difference is None for difference in told] == [False, True]
 
 
 def test_a_refused_engine_is_told_with_its_reason() -> None:

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from pipeline.manifest import Spec, publish
 from pipeline.mds.reader import open_shard
 from pipeline.tables.sink import Sink
-from pipeline.tokenized import quality, round_trip
+from pipeline.tokenized import parts, quality, round_trip
 from pipeline.tokenized import spark as stage
 from pipeline.tokenized.engines.choice import Choice
 from pipeline.tokenized.engines.opening import open_engine
@@ -237,9 +237,9 @@ def test_all_of_it_in_one_job(spark: SparkSession, tmp_path: Path) -> None:
     counts = {"kept_bytes": sum(len(text.encode()) for text in texts), "kept_documents": len(texts)}
     dataset = publish(str(tmp_path), deduped, attempt="attempt-1", files=files, counts=counts, made={})
     shape = Shape(sequence_length=131_072, dtype="uint16", packing="best_fit", pad_id=info().pad_id, vocab_size=600)
-    params = stage.TokenizeParams(info=info(), shape=shape, bos=True, eos=True, holdout_documents=0)
+    params = parts.TokenizeParams(info=info(), shape=shape, bos=True, eos=True, holdout_documents=0)
     choice = Choice(name="gigatoken", version=version("gigatoken"), refused=())
-    (made,), used = stage.build(spark, [stage.Part(deduped=dataset, number=0)], params, choice, str(tmp_path))
+    (made,), used = stage.build(spark, [parts.Part(deduped=dataset, number=0)], params, choice, str(tmp_path))
     tokens, lengths = tokens_by_document(encode(info(), texts, bos=True), "uint16")
     assert used == choice
     assert lengths.max() > 131_072 and np.sort(lengths)[-2] < 131_072

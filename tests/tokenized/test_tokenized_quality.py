@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from pipeline.document import order_hash
 from pipeline.manifest import Dataset, Manifest
 from pipeline.tokenized import quality, quality_table
-from pipeline.tokenized.quality import Quality, measure, note, of_datasets, read, report, row, total, usage_rows
+from pipeline.tokenized.quality import Quality, check, count, note, of_datasets, read, report, row, total, usage_rows
 from pipeline.tokenized.round_trip import SAMPLE_KEY, RoundTrip
 from pipeline.tokenized.tokenizer import train
 from pipeline.tokenized.vocabulary import vocabulary
@@ -38,15 +38,11 @@ def measured(json_text: str, texts: list[str], ids: list[bytes], eos_id: int | N
     ]
     end = [] if eos_id is None else [eos_id]
     joined = np.array([number for own in tokens for number in [*own, *end]], np.uint32)
-    n_bytes = pa.array([len(text.encode()) for text in texts], pa.int64())
-    return measure(
-        binary(ids),
-        n_bytes,
-        joined,
-        pa.concat_arrays([pa.array([], pa.string()), *verdicts]),
-        vocabulary(json_text).size,
-        added_ids=end,
-    )
+    size = vocabulary(json_text).size
+    n_bytes = np.array([len(text.encode()) for text in texts], np.int64)
+    counted = count(n_bytes, np.bincount(joined, minlength=size).astype(np.int64), added_ids=end)
+    checked = check(binary(ids), pa.concat_arrays([pa.array([], pa.string()), *verdicts]), size)
+    return total([counted, checked], size)
 
 
 def test_counts_of_a_byte_level_tokenizer() -> None:

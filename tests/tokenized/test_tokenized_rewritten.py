@@ -101,12 +101,12 @@ def test_what_a_killed_run_leaves_does_not_count(tmp_path: Path, monkeypatch: py
     gone = some(TEXTS, 5)
     real, calls = storage.write, 0
 
-    def killed(url: str, data: storage.Data, options: storage.Options = None) -> None:
+    def killed(url: str, data: storage.Data, options: storage.Options = None, *, lasting: bool = True) -> None:
         nonlocal calls
         calls += 1
         if calls == 9:
             raise KeyboardInterrupt
-        real(url, data, options)
+        real(url, data, options, lasting=lasting)
 
     monkeypatch.setattr(storage, "write", killed)
     with pytest.raises(KeyboardInterrupt):

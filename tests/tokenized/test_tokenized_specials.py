@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from pipeline import recipe, recipe_files
 from pipeline.manifest import Dataset, Manifest
-from pipeline.tokenized import spark as stage
+from pipeline.tokenized import parts
 from pipeline.tokenized.engines.choice import choose
 from pipeline.tokenized.engines.reference import TokenizersEngine
 from pipeline.tokenized.shards import Shape
@@ -109,12 +109,12 @@ def test_datasets_with_and_without_are_not_the_same() -> None:
         stage="deduped", source="code", version=1, fingerprint="f", inputs={}, parameters={}, attempt="a", files=(),
         counts={"kept_bytes": 10, "kept_documents": 1},
     )  # fmt: skip
-    part = stage.Part(deduped=Dataset(url="here", manifest=manifest), number=0)
+    part = parts.Part(deduped=Dataset(url="here", manifest=manifest), number=0)
     shape = Shape(sequence_length=8, dtype="uint16", packing="concat", pad_id=0, vocab_size=300)
     specs = [
-        stage.spec(
+        parts.spec(
             part,
-            stage.TokenizeParams(
+            parts.TokenizeParams(
                 info=described(made("byte-level"), specials_in_text=asked),
                 shape=shape,
                 bos=False,

@@ -7,7 +7,6 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from pipeline.tokenized import tokenizer as tokenizers
-from pipeline.tokenized.encoded import with_specials
 from pipeline.tokenized.engines.reference import TokenizersEngine
 from pipeline.tokenized.tokenizer import CANARY, TRAINED_BOS, TRAINED_EOS, TokenizerInfo, describe, train
 
@@ -32,11 +31,10 @@ def described(
 def ids_of(
     info: TokenizerInfo, texts: list[str], *, bos_id: int | None = None, eos_id: int | None = None
 ) -> list[list[int]]:
-    """The ids of each text, as the stage makes them."""
-    found = TokenizersEngine(info.json_text).encode(texts)
-    tokens, lengths = with_specials(found.tokens.astype(info.dtype), found.lengths, bos_id=bos_id, eos_id=eos_id)
-    ends = lengths.cumsum().tolist()
-    return [tokens[end - length : end].tolist() for end, length in zip(ends, lengths.tolist(), strict=True)]
+    """The ids of each text, as the stage has them."""
+    before, after = ([] if one is None else [one] for one in (bos_id, eos_id))
+    found = TokenizersEngine(info.json_text).encode(texts).documents()
+    return [[*before, *ids.tolist(), *after] for ids in found]
 
 
 def word_level(*words: str, special: tuple[str, ...] = ()) -> str:

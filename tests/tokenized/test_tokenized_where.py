@@ -72,7 +72,9 @@ def written(
         mine = ids.filter(pa.array(chosen))
         with Sink("tokenized", storage.join(wanted.url(str(root)), "attempt-1"), base + partition) as sink:
             if len(mine):
-                mine = mine.take(pa.array(hash_order(mine)))
+                mine = mine.take(
+                    pa.array(hash_order(document.order_hash(mine, ORDER_KEY), document.doc_id_bytes(mine)))
+                )
                 tokens = [np.array(ids_of(texts[doc]), "<u2").tobytes() for doc in mine.to_pylist()]
                 documents = documents_of(mine, pa.array(tokens, pa.binary()), "uint16")
                 write_shard(sink, shape, partition, f"{source}/{number}/{partition}", documents)

@@ -32,7 +32,7 @@ class GigatokenEngine:
         self._open()
 
     def encode(self, texts: pa.Array | Sequence[str]) -> Encoded:
-        """See `Engine`. Texts go in and ids come out as one array and its offsets, without Python's objects for each."""
+        """See `Engine`. Texts go in and ids come out as one array and its offsets, without a Python object for each."""
         data, ends = utf8_buffers(texts)
         if self._n_bytes > CACHED_TEXT_BYTES:
             self._open()
