@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline import recipe_errors, storage, strict_yaml
-from pipeline.recipe_fields import Amount, FromList, Name, Share, Text
+from pipeline.recipe_fields import Amount, Compression, FromList, Name, Share, Text
 from pipeline.recipe_parts import Decontaminate, Dedup, Holdout, Model, Source, Stage, TokenizerChoice
 
 MAX_SEQUENCE_LENGTH = 2**24
@@ -47,6 +47,7 @@ class Mix(Model):
     packing: Literal["concat", "best_fit", "none"] = "concat"
     bos: bool = False
     eos: bool = True
+    compression: Compression | None = None
 
     @model_validator(mode="after")
     def _stages_follow(self) -> "Mix":

@@ -13,6 +13,7 @@ from pipeline.filtered import rules
 from pipeline.filtered.catalogue import SIGNALS
 from pipeline.filtered.language_codes import LANGUAGES
 from pipeline.filtered.rules import Entry
+from pipeline.mds import frames
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 MAX_AMOUNT = 10**18
@@ -111,6 +112,14 @@ def _signal(value: str) -> str:
     return value
 
 
+def _compression(value: str) -> str:
+    try:
+        frames.level_of(value)
+    except ValueError as error:
+        raise ValueError("must be zstd, or zstd with a level, as zstd:3 (1 to 22)") from error
+    return value
+
+
 FromList = BeforeValidator(_listed)
 Amount = Annotated[int, BeforeValidator(parse_amount)]
 Weight = Annotated[Fraction, BeforeValidator(parse_weight), AfterValidator(_positive)]
@@ -118,6 +127,7 @@ StageWeight = Annotated[Fraction, BeforeValidator(parse_weight), AfterValidator(
 Share = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
 Text = Annotated[str, Field(min_length=1)]
+Compression = Annotated[str, AfterValidator(_compression)]
 Name = Annotated[str, AfterValidator(check_name)]
 Glob = Annotated[str, AfterValidator(_relative_glob)]
 Language = Annotated[str, AfterValidator(_language)]

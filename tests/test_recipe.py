@@ -54,7 +54,7 @@ def test_the_demo_recipe_loads() -> None:
 def test_defaults() -> None:
     mix = recipe.parse(TINY, "here")
     assert (mix.seed, mix.packing, mix.bos, mix.eos, mix.holdout, mix.stages) == (0, "concat", False, True, None, ())
-    assert (mix.max_quarantined, mix.redistribute, mix.acknowledge) == (0.01, False, ())
+    assert (mix.max_quarantined, mix.redistribute, mix.acknowledge, mix.compression) == (0.01, False, (), None)
     code = mix.sources["code"]
     assert (code.max_passes, code.max_document_bytes, code.max_rejected, code.rules) == (4, 100_000_000, 0.95, ())
     assert code.read == ReadParams(format=Format.JSONL)
@@ -96,6 +96,7 @@ stages:
   - {weights: {code: 1/5, docs: 4/5}}
 acknowledge: [max_cluster:code, max_quarantined:docs]
 packing: best_fit
+compression: zstd:3
 """
     mix = recipe.parse(text, "here")
     assert mix.budget_tokens == 20_000_000
@@ -106,6 +107,7 @@ packing: best_fit
     assert mix.stages[0].until_tokens == 16_000_000
     assert mix.stages[1].weights == {"code": Fraction(1, 5), "docs": Fraction(4, 5)}
     assert mix.dedup.max_cluster == 1000
+    assert mix.compression == "zstd:3"
 
 
 def test_fields_that_are_not_written_come_from_an_anchor() -> None:
@@ -298,7 +300,10 @@ def test_fields_of_a_source(field: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seeds: 1", "unknown field seeds; known here are acknowledge, bos, budget_tokens, decontaminate, dedup"),
+        (
+            "seeds: 1",
+            "unknown field seeds; known here are acknowledge, bos, budget_tokens, compression, decontaminate, dedup",
+        ),
         ("take_down: ''", "take_down = '': must not be empty"),
         ("decontaminate: {sets: {}}", "decontaminate.sets = {}: must not be empty"),
         ("decontaminate: {sets: {a: {root: x}}}", "decontaminate.sets.a.files is missing"),
@@ -323,6 +328,7 @@ def test_fields_of_a_source(field: str, message: str) -> None:
         ('acknowledge: ["\\e[31mx"]', "acknowledge = \\x1b[31mx: there is no such alarm"),
         ("seed: -1", "seed = -1: must be at least 0"),
         ("packing: tight", "packing = tight: must be 'concat', 'best_fit' or 'none'"),
+        ("compression: gz", "compression = gz: must be zstd, or zstd with a level, as zstd:3 (1 to 22)"),
         ("bos: 'yes'", "bos = yes: must be true or false"),
         ("max_quarantined: true", "max_quarantined = True: must be a number"),
         ("acknowledge: max_cluster:code", "must be a list, as acknowledge: [max_rejected:code]"),

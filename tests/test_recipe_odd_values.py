@@ -38,6 +38,7 @@ redistribute: false
 max_quarantined: 0.01
 acknowledge: ["max_rejected:code"]
 packing: concat
+compression: zstd
 bos: true
 eos: true
 """)

@@ -94,6 +94,7 @@ def _params(mix: Mix, info: TokenizerInfo) -> TokenizeParams:
             packing=mix.packing,
             pad_id=info.pad_id,
             vocab_size=info.vocab_size,
+            compression=mix.compression,
         ),
         bos=mix.bos,
         eos=mix.eos,

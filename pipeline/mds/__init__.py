@@ -7,6 +7,7 @@ A folder of shards is `index.json` and the files it lists; readers open listed f
     writer        rows or arrays → a shard's bytes → its index entry → `index.json`; `write_folder` does it all
     reader        a shard as rows, or as an array without copying; the index; corrupt files refused
     compression   shards that mosaicml-streaming compressed (zstd, gz, bz2, br, snappy), for the reader
+    frames        shards that we compress: a zstd frame for each granule, so that they are read by granules too
     checksums     whole-file hashes, and our own tables beside the shards: granule checksums and shard starts
 
 and for tables, with Arrow and (`datasource` alone) Spark, which the modules above never import:

@@ -77,7 +77,7 @@ def _read(stream: Any) -> Iterator[bytes]:
 def _brotli(brotli: Any, data: bytes) -> Iterator[bytes]:
     decompressor = brotli.Decompressor()
     if not hasattr(decompressor, "can_accept_more_data"):
-        raise _missing(Compression.BR)
+        raise missing(Compression.BR)
     yield decompressor.process(data, output_buffer_limit=PIECE_BYTES)
     while not decompressor.is_finished():
         piece = decompressor.process(b"", output_buffer_limit=PIECE_BYTES)
@@ -103,9 +103,10 @@ def _package(module: str, family: Compression) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise _missing(family) from error
+        raise missing(family) from error
 
 
-def _missing(family: Compression) -> ImportError:
+def missing(family: Compression) -> ImportError:
+    """The error that names the package to install."""
     package = _PACKAGES[family]
     return ImportError(f"shards compressed with {family} need the package {package}: pip install '{package}'")

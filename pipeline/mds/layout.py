@@ -89,7 +89,9 @@ def first_offset(n_samples: int, config: bytes) -> int:
     return 4 + 4 * (n_samples + 1) + len(config)
 
 
-def config_fields(columns: Sequence[Column], hashes: Sequence[str], size_limit: int | None) -> dict[str, Any]:
+def config_fields(
+    columns: Sequence[Column], hashes: Sequence[str], size_limit: int | None, compression: str | None = None
+) -> dict[str, Any]:
     """What a shard's header and its index entry say alike of how it was written."""
     checksums.check_hash_names(hashes)
     if size_limit is not None and not 0 < size_limit <= MAX_SHARD_BYTES:
@@ -97,7 +99,7 @@ def config_fields(columns: Sequence[Column], hashes: Sequence[str], size_limit: 
     return {
         "version": VERSION,
         "format": FORMAT,
-        "compression": None,
+        "compression": compression,
         "hashes": list(hashes),
         "size_limit": size_limit,
         "column_names": [column.name for column in columns],
@@ -107,9 +109,11 @@ def config_fields(columns: Sequence[Column], hashes: Sequence[str], size_limit: 
 
 
 @lru_cache(maxsize=256)
-def config_bytes(columns: tuple[Column, ...], hashes: tuple[str, ...], size_limit: int | None) -> bytes:
+def config_bytes(
+    columns: tuple[Column, ...], hashes: tuple[str, ...], size_limit: int | None, compression: str | None = None
+) -> bytes:
     """The `config` of a shard's header."""
-    return json.dumps(config_fields(columns, hashes, size_limit), sort_keys=True).encode()
+    return json.dumps(config_fields(columns, hashes, size_limit, compression), sort_keys=True).encode()
 
 
 @lru_cache(maxsize=256)

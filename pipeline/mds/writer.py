@@ -3,7 +3,7 @@
 `fixed_shard` assembles a shard of fixed-size columns by array operations, `fixed_pieces` leaves a single column's rows
 where they are; `shard` takes rows of any columns; either
 one's bytes get an `index_entry`, and `index` makes the text of `index.json`. `write_folder` does all of it for rows
-that are split by a size limit. Written shards are not compressed.
+that are split by a size limit. Shards of fixed-size columns can be compressed (`frames`), the others are not.
 """
 
 import json
@@ -49,16 +49,17 @@ def fixed_pieces(
     *,
     hashes: Sequence[str] = HASHES,
     size_limit: int | None = None,
+    compression: str | None = None,
 ) -> tuple[memoryview, memoryview]:
     """As `fixed_shard`, in two pieces: the header, and the rows. The rows of a single contiguous column are not copied,
-    so they must not change before the pieces are written."""
+    so they must not change before the pieces are written. `compression` is only recorded: see `frames.compress`."""
     parsed = layout.parse_columns(columns)
     dtype = layout.row_dtype(parsed)
     _check_names(parsed, arrays)
     n_samples = len(arrays[parsed[0].name])
     for column in parsed:
         _check_array(column, arrays[column.name], n_samples)
-    config = layout.config_bytes(parsed, tuple(hashes), size_limit)
+    config = layout.config_bytes(parsed, tuple(hashes), size_limit, compression)
     head = _head(config, np.arange(n_samples + 1, dtype=np.int64) * dtype.itemsize)
     if len(parsed) == 1:
         rows = np.ascontiguousarray(arrays[parsed[0].name])
@@ -92,15 +93,22 @@ def index_entry(
     n_samples: int,
     hashes: Sequence[str] = HASHES,
     size_limit: int | None = None,
+    *,
+    compression: str | None = None,
+    compressed: storage.Data | None = None,
 ) -> dict[str, Any]:
-    """What the index says of a shard's file: `data` are its bytes, hashes and size limit those it was written with."""
-    fields = layout.config_fields(layout.parse_columns(columns), hashes, size_limit)
-    raw = {
-        "basename": basename,
-        "bytes": sum(map(len, storage.pieces(data))),
-        "hashes": checksums.file_hashes(data, hashes),
-    }
-    return fields | {"samples": n_samples, "raw_data": raw, "zip_data": None}
+    """What the index says of a shard's file: `data` are its bytes, hashes and size limit those it was written with.
+    A shard that was compressed (as "zstd:3") lies in the file `compressed_name`, of the bytes `compressed`."""
+    fields = layout.config_fields(layout.parse_columns(columns), hashes, size_limit, compression)
+    zipped = None
+    if compression is not None and compressed is not None:
+        zipped = _file_info(compressed_name(basename, compression), compressed, hashes)
+    return fields | {"samples": n_samples, "raw_data": _file_info(basename, data, hashes), "zip_data": zipped}
+
+
+def compressed_name(basename: str, compression: str) -> str:
+    """The file name of a compressed shard: `shard.00017.mds.zstd`."""
+    return f"{basename}.{compression.partition(':')[0]}"
 
 
 def index(entries: Sequence[Mapping[str, Any]]) -> bytes:
@@ -149,6 +157,11 @@ def split(rows: Iterable[bytes], config_bytes: int, size_limit: int | None) -> I
         group_bytes += 4 + len(row)
     if group:
         yield group
+
+
+def _file_info(basename: str, data: storage.Data, hashes: Sequence[str]) -> dict[str, Any]:
+    n_bytes = sum(map(len, storage.pieces(data)))
+    return {"basename": basename, "bytes": n_bytes, "hashes": checksums.file_hashes(data, hashes)}
 
 
 def _encode_rows(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:

@@ -56,9 +56,9 @@ def commit(
         if measured is not None:
             put_usage(sink, measured, n_partitions, lasting=True)
     every = [*files, *sink.files]
-    entries, granules, ends = (_by_number(url, every, table) for table in OF_SHARDS)
+    entries, granules, ends, frames = (_by_number(url, every, table) for table in OF_SHARDS)
     borders = border_tables(entries, ends, shape, f"tokenized {wanted.source}: borders")
-    joined = shard_files(entries, granules, shape.row_bytes)
+    joined = shard_files(entries, granules, shape.row_bytes, frames)
     for path, data in (joined | {BORDERS: borders.borders, BORDER_GROUPS: borders.groups}).items():
         sink.put(table_of(path), path, data, 1)
     own = [file for file in sink.files if file.table not in OF_SHARDS]

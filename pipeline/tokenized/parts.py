@@ -67,7 +67,7 @@ def spec(part: Part, params: TokenizeParams) -> Spec:
         parameters={
             "range": "validation" if part.number is None else part.number,
             "ranges": asdict(part.ranges(params)),
-            "shape": asdict(params.shape),
+            "shape": params.shape.as_parameters(),
             "bos": params.bos,
             "eos": params.eos,
             "specials_in_text": params.info.specials_in_text,

@@ -3,7 +3,7 @@ in its rows, its provenance."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from pipeline.mds.borders import JoinedBorders, join_shards, shard_borders
 from pipeline.mds.checksums import ShardTable, granule_hashes, granule_samples, shard_name, table_bytes
-from pipeline.mds.writer import fixed_pieces, index, index_entry
+from pipeline.mds.frames import FRAME_DTYPE, FRAMES, compress
+from pipeline.mds.frames import table_bytes as frame_table
+from pipeline.mds.writer import compressed_name, fixed_pieces, index, index_entry
 from pipeline.tables.sink import Sink
 from pipeline.tokenized.packing import Packed, Pieces, pack, permuted, row_order
 from pipeline.tokenized.quality import Quality, usage_rows
@@ -26,13 +28,14 @@ GROUP_PIECES = 16_384
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What a row looks like and how rows are made."""
+    """What a row looks like and how rows are made; `compression` of their shards, as "zstd:3", None: not compressed."""
 
     sequence_length: int
     dtype: str
     packing: str
     pad_id: int
     vocab_size: int
+    compression: str | None = None
 
     @property
     def row_bytes(self) -> int:
@@ -44,8 +47,12 @@ class Shape:
         """The shards' MDS columns."""
         return {"tokens": f"ndarray:{self.dtype}:{self.sequence_length}"}
 
+    def as_parameters(self) -> dict[str, Any]:
+        """What a dataset's fingerprint knows of it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
-OF_SHARDS = ("entries", "granules", "borders")
+
+OF_SHARDS = ("entries", "granules", "borders", "frames")
 """Tables of which each shard leaves a file, named by its number, and none stays at the end."""
 
 OF_PARTITIONS = (*OF_SHARDS, "tails", "usage")
@@ -69,10 +76,8 @@ def write_shard(sink: Sink, shape: Shape, number: int, key: str, documents: "Doc
 def put_shard(sink: Sink, shape: Shape, number: int, packed: Packed, documents: "Documents") -> None:
     """Write packed rows as shard `number`: the shard, its index entry, granule checksums, borders and provenance."""
     rows = np.ascontiguousarray(packed.rows)
-    data = fixed_pieces(shape.columns, {"tokens": rows})
-    entry = index_entry(shape.columns, shard_name(number), data, len(rows), hashes=("xxh3_64",))
+    entry = _put_rows(sink, shape, number, rows)
     hashes = granule_hashes(rows.view(np.uint8).reshape(len(rows), -1))
-    sink.put("shards", shard_name(number), data, len(rows))
     sink.put("entries", f"entries/{number:05d}.json", json.dumps(entry).encode(), len(rows), lasting=False)
     sink.put("granules", f"granules/{number:05d}.bin", hashes.astype("<u8").tobytes(), len(hashes), lasting=False)
     ends = packed.pieces.token_from + packed.pieces.length
@@ -81,6 +86,19 @@ def put_shard(sink: Sink, shape: Shape, number: int, packed: Packed, documents: 
     pieces = _provenance(packed.pieces, documents, number)
     sink.put_table("provenance", provenance_path(number), pieces, group_rows=GROUP_PIECES, dictionary=["shard"])
     sink.count("samples", len(rows))
+
+
+def _put_rows(sink: Sink, shape: Shape, number: int, rows: npt.NDArray[Any]) -> dict[str, Any]:
+    """Write the shard's file, and where its frames lie if it is compressed; what the index says of it."""
+    name, compression = shard_name(number), shape.compression
+    data = fixed_pieces(shape.columns, {"tokens": rows}, compression=compression)
+    if compression is None:
+        sink.put("shards", name, data, len(rows))
+        return index_entry(shape.columns, name, data, len(rows))
+    framed = compress(*data, shape.row_bytes, compression)
+    sink.put("shards", compressed_name(name, compression), framed.pieces, len(rows))
+    sink.put("frames", f"frames/{number:05d}.bin", framed.frames.tobytes(), len(framed.frames), lasting=False)
+    return index_entry(shape.columns, name, data, len(rows), compression=compression, compressed=framed.pieces)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +134,14 @@ def provenance_path(number: int) -> str:
     return f"provenance/{number:05d}.parquet"
 
 
-def shard_files(entries: Mapping[int, bytes], granules: Mapping[int, bytes], row_bytes: int) -> dict[str, bytes]:
-    """`index.json`, `shards.bin` and `granules.bin` of a dataset, from each shard's entry and checksums by number."""
+def shard_files(
+    entries: Mapping[int, bytes],
+    granules: Mapping[int, bytes],
+    row_bytes: int,
+    frames: Mapping[int, bytes] | None = None,
+) -> dict[str, bytes]:
+    """`index.json`, `shards.bin` and `granules.bin` of a dataset, from each shard's entry and checksums by number; with
+    `frames.bin` where it is compressed, from each shard's frames."""
     numbers = sorted(entries)
     listed = [json.loads(entries[number]) for number in numbers]
     samples = np.array([0, *(entry["samples"] for entry in listed)], np.int64)
@@ -131,7 +155,12 @@ def shard_files(entries: Mapping[int, bytes], granules: Mapping[int, bytes], row
         "index.json": index(listed),
         "shards.bin": table_bytes(table),
         "granules.bin": b"".join(granules[number] for number in numbers),
+        **({FRAMES: frame_table(_frames_in(frames[number]) for number in numbers)} if frames else {}),
     }
+
+
+def _frames_in(data: bytes) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(data, FRAME_DTYPE).reshape(-1, 2)
 
 
 def border_tables(

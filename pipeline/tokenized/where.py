@@ -15,8 +15,10 @@ from tokenizers import Tokenizer
 
 from pipeline import document, manifest, plan, storage
 from pipeline.manifest import Dataset
+from pipeline.mds import frames
 from pipeline.mds.checksums import ShardTable, granule_hashes, granule_samples, parse_table, shard_name
 from pipeline.mds.layout import fixed_row_offset
+from pipeline.mds.writer import compressed_name
 from pipeline.tokenized import origin, provenance
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, place
 from pipeline.tokenized.rewritten import taken_down
@@ -279,14 +281,31 @@ def _row(
     n_rows = int(table.first_sample[at + 1] - table.first_sample[at])
     granule, inside = divmod(row, per_granule)
     first = granule * per_granule
-    url = storage.join(dataset.url, dataset.manifest.attempt, shard_name(int(table.number[at])))
-    start = fixed_row_offset({"tokens": f"ndarray:{dtype.name}:{length}"}, n_rows) + first * row_bytes
-    stop = start + min(per_granule, n_rows - first) * row_bytes
-    rows = np.frombuffer(storage.read_range(url, start, stop), np.uint8).reshape(-1, row_bytes)
+    n_bytes = min(per_granule, n_rows - first) * row_bytes
     number = int(table.first_granule[at]) + granule
+    url = storage.join(dataset.url, dataset.manifest.attempt, shard_name(int(table.number[at])))
+    if compression := dataset.manifest.parameters["shape"].get("compression"):
+        url = compressed_name(url, compression)
+        data = _framed(dataset, url, number, table.n_granules, per_granule * row_bytes, n_bytes)
+    else:
+        start = fixed_row_offset({"tokens": f"ndarray:{dtype.name}:{length}"}, n_rows) + first * row_bytes
+        data = storage.read_range(url, start, start + n_bytes)
+    rows = np.frombuffer(data, np.uint8).reshape(-1, row_bytes)
     [hashes] = [url for url in dataset.urls("tables") if url.endswith("/granules.bin")]
     wanted = int.from_bytes(storage.read_range(hashes, 8 * number, 8 * number + 8), "little")
     if (found := int(granule_hashes(rows)[0])) != wanted:
         raise ValueError(f"{url}: granule {granule} is damaged: its xxh3 is {found:016x}, not {wanted:016x}")
     tokens: npt.NDArray[np.unsignedinteger[Any]] = rows[inside].view(dtype)
     return tokens
+
+
+def _framed(dataset: Dataset, url: str, number: int, n_granules: int, granule_bytes: int, n_bytes: int) -> bytes:
+    """The bytes of a dataset's granule `number`, a frame of the compressed shard at `url`."""
+    [table] = [url for url in dataset.urls("tables") if url.endswith(f"/{frames.FRAMES}")]
+    page, inside = divmod(number, frames.PAGE)
+    span = frames.page_span(page, n_granules)
+    start, stop = frames.parse_page(storage.read_range(table, *span), granule_bytes, table)[inside].tolist()
+    try:
+        return frames.decompress(storage.read_range(url, start, stop), n_bytes)
+    except ValueError as error:
+        raise ValueError(f"{url} is damaged: granule {number} of the dataset: {error}") from error

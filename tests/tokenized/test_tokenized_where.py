@@ -51,18 +51,32 @@ def ids_of(text: str) -> list[int]:
 
 
 def written(
-    root: Path, source: str, texts: Corpus, number: int | str, ranges: Ranges, packing: str = "concat", base: int = 0
+    root: Path,
+    source: str,
+    texts: Corpus,
+    number: int | str,
+    ranges: Ranges,
+    packing: str = "concat",
+    base: int = 0,
+    compression: str | None = None,
 ) -> Dataset:
     """The dataset of a range of the source, each partition written as its task would, and committed. `base`: the number
     of the first partition among the job's tasks."""
-    shape = Shape(sequence_length=LENGTH, dtype="uint16", packing=packing, pad_id=0, vocab_size=2**16)
+    shape = Shape(
+        sequence_length=LENGTH,
+        dtype="uint16",
+        packing=packing,
+        pad_id=0,
+        vocab_size=2**16,
+        compression=compression,
+    )
     fingerprint = tokenizer_fingerprint(tokenizer_json().encode())
     wanted = Spec(
         stage="tokenized",
         source=source,
         version=1,
         inputs={"deduped": "d" * 32, "tokenizer": fingerprint},
-        parameters={"range": number, "ranges": asdict(ranges), "shape": asdict(shape)},
+        parameters={"range": number, "ranges": asdict(ranges), "shape": shape.as_parameters()},
     )
     ids = pa.array(list(texts), pa.binary())
     numbers, inside = place(document.order_hash(ids, ORDER_KEY), ranges)
@@ -144,11 +158,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mix(root: Path) -> str:
     """Source `code` with both ranges, written as tasks 3 to 5 and 6 to 8 of a job, and a validation set; `docs` with
-    the first of two."""
+    the first of two, compressed."""
     code, docs, held = corpus("code", 70), corpus("docs", 45), corpus("held", 12)
     ranges = [written(root, "code", code, number, RANGES, base=3 + 3 * number) for number in (0, 1)]
     validation = written(root, "code", held, "validation", Ranges(n_ranges=1, n_partitions=1), base=9)
-    first = written(root, "docs", docs, 0, RANGES, "best_fit")
+    first = written(root, "docs", docs, 0, RANGES, "best_fit", compression="zstd:1")
     return mix_of(root, {"code": (ranges, [validation]), "docs": ([first], [])})
 
 
