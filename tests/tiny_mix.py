@@ -14,6 +14,8 @@ import xxhash
 
 from pipeline import manifest, plan, storage
 from pipeline.mds import borders, checksums, writer
+from pipeline.mds.checksums import shard_name
+from pipeline.mds.frames import FRAMES, compress, table_bytes
 from pipeline.order import ORDER_VERSION
 from pipeline.tokenizer_id import tokenizer_fingerprint
 
@@ -59,14 +61,15 @@ def make_tiny_mix(
     weights: Mapping[str, str] = TINY_WEIGHTS,
     dtype: str = "uint16",
     padded: bool = False,
+    compressed: Sequence[str] = (),
 ) -> Path:
     """Datasets and plan below `root`; the folder of the plan. Blocks have 64 positions, chunks 4 samples. `padded`:
-    see `tiny_row`."""
+    see `tiny_row`. `compressed`: the sources whose shards are."""
     row = (sequence_length, dtype, padded)
     sources = [
         plan.PlanSource(
             name=name,
-            parts=_parts(root, name, number, shards[name], row, first=0),
+            parts=_parts(root, name, number, shards[name], row, first=0, compressed=name in compressed),
             validation=_parts(root, f"{name}-validation", number, validation.get(name, []), row, first=VALIDATION),
         )
         for number, name in enumerate(shards)
@@ -108,7 +111,14 @@ def tiny_shard(folder: Path, source: str, part: int = 0, shard: int = 0) -> Path
 
 
 def _parts(
-    root: Path, name: str, source: int, shards: Sequence[Sequence[int]], row: tuple[int, str, bool], *, first: int
+    root: Path,
+    name: str,
+    source: int,
+    shards: Sequence[Sequence[int]],
+    row: tuple[int, str, bool],
+    *,
+    first: int,
+    compressed: bool = False,
 ) -> tuple[plan.Part, ...]:
     """One part for each list of shards; their rows are numbered from `first` on."""
     parts = []
@@ -117,18 +127,24 @@ def _parts(
             stage="tokenized", source=name, version=1, inputs={}, parameters={"part": index, "row": list(row)}
         )
         made = [_rows(source, first + sum(sizes[:k]), size, *row) for k, size in enumerate(sizes)]
-        _publish(root, spec, made, [_ends(source, rows, row[2]) for rows in made])
+        _publish(root, spec, made, [_ends(source, rows, row[2]) for rows in made], "zstd:1" if compressed else None)
         path = f"../../tokenized/{name}/{spec.fingerprint}"
         parts.append(plan.Part(path=path, fingerprint=spec.fingerprint, n_samples=sum(sizes)))
         first += sum(sizes)
     return tuple(parts)
 
 
-def _publish(root: Path, spec: manifest.Spec, shards: list[npt.NDArray[Any]], ends: list[list[list[int]]]) -> None:
+def _publish(
+    root: Path,
+    spec: manifest.Spec,
+    shards: list[npt.NDArray[Any]],
+    ends: list[list[list[int]]],
+    compression: str | None,
+) -> None:
     """A tokenized dataset of these rows, an array [n, sequence_length] a shard, and the ends of each row's pieces."""
     columns = {"tokens": f"ndarray:{shards[0].dtype}:{shards[0].shape[1]}"}
     attempt = manifest.new_attempt()
-    files, entries, numbers = [], [], [2 * place + 1 for place in range(len(shards))]
+    files, entries, frames, numbers = [], [], [], [2 * place + 1 for place in range(len(shards))]
 
     def put(table: str, path: str, data: bytes, rows: int) -> None:
         storage.write(storage.join(spec.url(str(root)), attempt, path), data)
@@ -136,13 +152,23 @@ def _publish(root: Path, spec: manifest.Spec, shards: list[npt.NDArray[Any]], en
         files.append(manifest.File(table=table, path=path, bytes=len(data), xxh3=xxh3, rows=rows))
 
     for number, rows in zip(numbers, shards, strict=True):
-        data, basename = bytes(writer.fixed_shard(columns, {"tokens": rows})), checksums.shard_name(number)
-        put("shards", basename, data, len(rows))
-        entries.append(writer.index_entry(columns, basename, data, len(rows)))
+        data, basename = writer.fixed_pieces(columns, {"tokens": rows}, compression=compression), shard_name(number)
+        if compression is None:
+            put("shards", basename, b"".join(data), len(rows))
+            entries.append(writer.index_entry(columns, basename, data, len(rows)))
+            continue
+        framed = compress(*data, rows[0].nbytes, compression)
+        put("shards", writer.compressed_name(basename, compression), b"".join(framed.pieces), len(rows))
+        entries.append(
+            writer.index_entry(columns, basename, data, len(rows), compression=compression, compressed=framed.pieces)
+        )
+        frames.append(framed.frames)
     hashes = np.concatenate([checksums.granule_hashes(rows.view(np.uint8)) for rows in shards])
     table = checksums.shard_table(numbers, [len(rows) for rows in shards], shards[0][0].nbytes)
     put("tables", "shards.bin", checksums.table_bytes(table), len(numbers))
     put("tables", "granules.bin", hashes.astype("<u8").tobytes(), len(hashes))
+    if frames:
+        put("tables", FRAMES, table_bytes(frames), len(hashes))
     joined = _joined_borders(ends, shards[0][0])
     put("tables", borders.BORDERS, joined.borders, joined.n_pieces)
     put("tables", borders.BORDER_GROUPS, joined.groups, 1)

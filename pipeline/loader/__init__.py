@@ -102,14 +102,18 @@ iterates over it first; after a fork make another (or `copy()` it).
 
 How it works, in the order of the flow: `distributed` (who am I), `options`, `parts` (open a tokenized dataset),
 `sequence` (position → samples), `dealing` and `skips` (global batches, ranks' parts, micro-batches, what is left out),
-`reading` (the door to the rows): `granules`, `places` and `mapped` (local), or `remote`, `window`, `checked`, `fetch`
-and `cache` (object stores); `buffers` (memory that is taken again); `borders`, `targets` and `contents` (documents,
-labels, what a batch holds),
-`batches` (one after the other), `prefetch` (in a thread, two ahead), `standing` (what was received), `state`,
-`forks` and `served` (what a checkpoint keeps), `loader` (the class). A batch is its receiver's own for good.
+`reading` (the door to the rows): `granules`, `places` and `mapped` (local), or `remote`, `window`, `checked`,
+`known`, `fetch` and `cache` (object stores); `buffers` (memory that is taken again); `borders`, `targets` and
+`contents` (documents, labels, what a batch holds), `batches` (one after the other), `prefetch` (in a thread, two
+ahead), `standing` (what was received), `state`, `forks` and `served` (what a checkpoint keeps), `loader` (the class). A
+batch is its receiver's own for good.
+
+Compressed mixes (`compression: zstd` in the recipe; `pip install shardmill[zstd]`) are served alike, a granule being a
+frame of its shard (`mds.frames`): so nothing is read whole, and order and ranks' shares are those of the same mix
+without. They cannot be mapped: also on local disks they are read ahead into `memory_bytes`, and a `cache_dir` may help.
 
 Limits: a shard file that is cut short while it is mapped ends the process (SIGBUS): datasets are never changed in
-place. Compressed shards are not read: the stage `tokenized` writes none.
+place.
 """
 
 from pipeline.loader.loader import StreamingLoader

@@ -1,27 +1,23 @@
 """Granules of an object store's shards, verified: one request for neighbours, again where a checksum is wrong.
 
 A body that was damaged on its way is other bytes each time; the same wrong checksum twice is damage in the store, or in
-the table of checksums, which is read again then.
+the tables beside the shards, which are read again then. Compressed shards are read alike: a granule is a frame of them,
+its checksum that of its rows.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import xxhash
 
-from pipeline import storage
 from pipeline.loader.cache import DiskCache
 from pipeline.loader.fetch import Fetcher
+from pipeline.loader.known import Known, KnownGranules
 from pipeline.loader.parts import DamagedDatasetError
 from pipeline.loader.places import Places
+from pipeline.mds.frames import decompress
 
-HASH_PAGE = 8192  # checksums read at once: 64 KiB, those of 256 MiB of rows
-HELD_PAGES = 512  # 32 MiB
-
-Hashes = npt.NDArray[np.uint64]
+Bytes = bytes | memoryview
 
 
 class CheckedGranules:
@@ -31,61 +27,66 @@ class CheckedGranules:
         self._places = places
         self._fetcher = fetcher
         self._cache = cache
-        self._pages: OrderedDict[tuple[int, int], asyncio.Task[Hashes]] = OrderedDict()
+        self._known = KnownGranules(places, fetcher)
 
-    async def read(self, shard: int, first: int, last: int) -> list[bytes | memoryview]:
+    async def read(self, shard: int, first: int, last: int) -> list[Bytes]:
         """The granules [first, last) of a shard (numbered over all parts), from the cache or the store."""
-        expected = await self._expected(first, last)
-        found: list[bytes | memoryview | None] = [None] * (last - first)
+        known = await self._known.of(shard, first, last)
+        found: list[Bytes | None] = [None] * len(known)
         if self._cache is not None:
-            found = await asyncio.to_thread(self._cache.read, *self._keys(first, last), expected)
+            hashes = [one.hash for one in known]
+            found = await asyncio.to_thread(self._cache.read, *self._keys(first, last), hashes)
         for begin, end in _runs([i for i, data in enumerate(found) if data is None]):
-            fetched = await self._fetched(shard, first + begin, expected[begin:end])
+            fetched = await self._fetched(shard, first + begin, known[begin:end])
             found[begin:end] = fetched
             if self._cache is not None:
                 await asyncio.to_thread(self._cache.write, *self._keys(first + begin, first + end), fetched)
         return [data for data in found if data is not None]
 
     def cancel(self) -> None:
-        """Give up the checksums that are being read: no request goes on for a reader that has ended."""
-        for task in self._pages.values():
-            task.cancel()
+        """Give up the tables that are being read: no request goes on for a reader that has ended."""
+        self._known.cancel()
 
-    async def _fetched(self, shard: int, first: int, expected: Sequence[int]) -> list[bytes | memoryview]:
+    async def _fetched(self, shard: int, first: int, known: Sequence[Known]) -> list[Bytes]:
         deadline = self._fetcher.deadline()
-        spans = self._spans(shard, first, len(expected))
-        data = memoryview(await self._read(shard, spans[0][0], spans[-1][1], deadline))
-        start = spans[0][0]
-        pieces: list[bytes | memoryview] = [data[a - start : b - start] for a, b in spans]
-        for i, hash in enumerate(expected):
-            wrong = xxhash.xxh3_64_intdigest(pieces[i])
-            if wrong != hash:
-                pieces[i] = await self._again(shard, first + i, spans[i], wrong, hash, deadline)
+        start = known[0].start
+        data = memoryview(await self._read(shard, start, known[-1].stop, deadline))
+        pieces = await self._unpacked(first, known, [data[one.start - start : one.stop - start] for one in known])
+        for i, one in enumerate(known):
+            found = xxhash.xxh3_64_intdigest(pieces[i])
+            if found != one.hash:
+                pieces[i] = await self._again(shard, first + i, one, found, deadline)
         return pieces
 
-    async def _again(
-        self, shard: int, granule: int, span: tuple[int, int], wrong: int, expected: int, deadline: float
-    ) -> bytes:
+    async def _again(self, shard: int, granule: int, known: Known, wrong: int, deadline: float) -> Bytes:
         """A granule whose checksum was `wrong`, read until it is right, or the same wrong one has come twice."""
-        seen, failures = {wrong}, 0
+        seen, failures = {(wrong, known)}, 0
         while True:
             failures += 1
-            error = DamagedDatasetError(
-                f"{self._places.says(granule)} is damaged: its xxh3-64 is {wrong:016x}, expected {expected:016x}"
-            )
+            error = self._damaged(granule, wrong, known.hash)
             await self._fetcher.pause(failures, deadline, self._places.says(granule), error)
-            data = await self._read(shard, *span, deadline)
-            wrong = xxhash.xxh3_64_intdigest(data)
-            if wrong != expected and wrong in seen:
-                expected = await self._expected_anew(granule)
-            if wrong == expected:
-                return data
-            if wrong in seen:
-                raise DamagedDatasetError(
-                    f"{self._places.says(granule)} is damaged: its xxh3-64 is {wrong:016x}, expected {expected:016x}; "
-                    "copy the file anew or make the dataset again"
-                )
-            seen.add(wrong)
+            data = memoryview(await self._read(shard, known.start, known.stop, deadline))
+            [piece] = await self._unpacked(granule, [known], [data])
+            wrong = xxhash.xxh3_64_intdigest(piece)
+            if wrong != known.hash and (wrong, known) in seen:
+                before, known = known, await self._known.anew(shard, granule)
+                if known == before:
+                    raise self._damaged(granule, wrong, known.hash, "; copy the file anew or make the dataset again")
+            if wrong == known.hash:
+                return piece
+            seen.add((wrong, known))
+
+    def _damaged(self, granule: int, wrong: int, expected: int, remedy: str = "") -> DamagedDatasetError:
+        return DamagedDatasetError(
+            f"{self._places.says(granule)} is damaged: its xxh3-64 is {wrong:016x}, expected {expected:016x}{remedy}"
+        )
+
+    async def _unpacked(self, first: int, known: Sequence[Known], data: list[Bytes]) -> list[Bytes]:
+        """The rows of these granules. What cannot be decompressed is left as it is: its checksum is another."""
+        part, _ = self._places.part_of(first)
+        if not self._places.parts[part].compressed:
+            return data
+        return await asyncio.to_thread(lambda: [_rows(one, frame) for one, frame in zip(known, data, strict=True)])
 
     async def _read(self, shard: int, start: int, stop: int, deadline: float) -> bytes:
         url = self._places.url(shard)
@@ -94,45 +95,17 @@ class CheckedGranules:
         except FileNotFoundError as error:
             raise DamagedDatasetError(f"{url} is listed in its dataset's tables, but is not there") from error
 
-    def _spans(self, shard: int, first: int, n: int) -> list[tuple[int, int]]:
-        starts, stops = self._places.spans(np.full(n, shard), np.arange(first, first + n))
-        return list(zip(starts.tolist(), stops.tolist(), strict=True))
-
     def _keys(self, first: int, last: int) -> tuple[str, range]:
         """The part's fingerprint, and the numbers of these granules in it."""
         part, number = self._places.part_of(first)
         return self._places.parts[part].fingerprint, range(number, number + last - first)
 
-    async def _expected(self, first: int, last: int) -> list[int]:
-        part, number = self._places.part_of(first)
-        pages = range(number // HASH_PAGE, (number + last - first - 1) // HASH_PAGE + 1)
-        hashes = np.concatenate([await asyncio.shield(self._page(part, page)) for page in pages])
-        begin = number - pages[0] * HASH_PAGE
-        expected: list[int] = hashes[begin : begin + last - first].tolist()
-        return expected
 
-    async def _expected_anew(self, granule: int) -> int:
-        part, number = self._places.part_of(granule)
-        self._pages.pop((part, number // HASH_PAGE), None)
-        return (await self._expected(granule, granule + 1))[0]
-
-    def _page(self, part: int, page: int) -> "asyncio.Task[Hashes]":
-        task = self._pages.get((part, page))
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = self._pages[part, page] = asyncio.create_task(self._read_page(part, page))
-        self._pages.move_to_end((part, page))
-        while len(self._pages) > HELD_PAGES:
-            self._pages.popitem(last=False)
-        return task
-
-    async def _read_page(self, part: int, page: int) -> Hashes:
-        opened = self._places.parts[part]
-        last = min((page + 1) * HASH_PAGE, opened.table.n_granules)
-        url = storage.join(opened.folder, "granules.bin")
-        try:
-            return np.frombuffer(await self._fetcher.read(url, 8 * page * HASH_PAGE, 8 * last), "<u8")
-        except FileNotFoundError as error:
-            raise DamagedDatasetError(f"{url} is listed in its dataset's manifest, but is not there") from error
+def _rows(known: Known, frame: Bytes) -> Bytes:
+    try:
+        return decompress(frame, known.n_bytes)
+    except ValueError:
+        return frame
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:

@@ -16,7 +16,10 @@ import xxhash
 
 from pipeline import plan, storage
 from pipeline.manifest import MANIFEST, File, MissingDatasetError, check_name
-from pipeline.mds.checksums import ShardTable, granule_samples, parse_table
+from pipeline.mds.checksums import ShardTable, granule_samples, parse_table, shard_name
+from pipeline.mds.compression import Compression
+from pipeline.mds.frames import FRAMES, table_size
+from pipeline.mds.writer import compressed_name
 
 
 class DamagedDatasetError(ValueError):
@@ -34,12 +37,19 @@ class OpenPart:
 
     `folder` (a URL) holds the shard files, `table` says which samples and granules each shard has, `hashes` (uint64
     [n_granules], mapped from disk) are the granules' xxh3-64, and None in a store, where they are read when needed.
+    `compressed`: the shards are, a frame for each granule (`mds.frames`).
     """
 
     folder: str
     fingerprint: str
     table: ShardTable
     hashes: npt.NDArray[np.uint64] | None
+    compressed: bool = False
+
+    def shard_url(self, place: int) -> str:
+        """The file of the shard at this place of the table."""
+        name = shard_name(int(self.table.number[place]))
+        return storage.join(self.folder, compressed_name(name, Compression.ZSTD) if self.compressed else name)
 
 
 def open_parts(
@@ -82,6 +92,7 @@ def open_part(mix_url: str, source: str, part: plan.Part, row_bytes: int, read: 
         fingerprint=part.fingerprint,
         table=table,
         hashes=_hashes(folder, head, table.n_granules),
+        compressed=_has_frames(folder, head, table.n_granules),
     )
 
 
@@ -164,6 +175,16 @@ def _hashes(folder: str, head: Head, n_granules: int) -> npt.NDArray[np.uint64] 
     if n_granules == 0:  # an empty file cannot be mapped
         return np.empty(0, np.uint64)
     return np.asarray(np.memmap(path, "<u8", mode="r"))
+
+
+def _has_frames(folder: str, head: Head, n_granules: int) -> bool:
+    file = head.tables.get(FRAMES)
+    if file is not None and file.bytes != table_size(n_granules):
+        raise DamagedDatasetError(
+            f"{storage.join(folder, FRAMES)} is listed with {file.bytes} bytes, {n_granules} granules need "
+            f"{table_size(n_granules)}"
+        )
+    return file is not None
 
 
 def _check_granules(table: ShardTable, per_granule: int, where: str) -> None:

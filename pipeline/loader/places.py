@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import storage
 from pipeline.loader.parts import OpenPart
-from pipeline.mds.checksums import granule_samples, shard_name
+from pipeline.mds.checksums import granule_samples
 from pipeline.mds.layout import fixed_row_offset
 
 Int64s = npt.NDArray[np.int64]
@@ -49,7 +48,6 @@ class Places:
         self._source_first = _starts([sum(part.table.n_samples for part in of_source) for of_source in parts])
         self._part_shard = _starts([len(table.number) for table in tables])
         self._part_granule = _starts([table.n_granules for table in tables])
-        self._number = _joined([table.number for table in tables])
         self.n_rows = _joined([np.diff(table.first_sample) for table in tables])
         self._first_sample = _starts(self.n_rows)
         self.first_granule = _starts(_joined([np.diff(table.first_granule) for table in tables]))
@@ -108,7 +106,7 @@ class Places:
     def url(self, shard: int) -> str:
         """The file of a shard."""
         part = int(np.searchsorted(self._part_shard, shard, side="right")) - 1
-        return storage.join(self.parts[part].folder, shard_name(int(self._number[shard])))
+        return self.parts[part].shard_url(shard - int(self._part_shard[part]))
 
     def says(self, granule: int) -> str:
         """A granule as messages name it: `…/shard.00017.mds: granule 3 (rows 24 and on)`."""

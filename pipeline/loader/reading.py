@@ -1,4 +1,7 @@
-"""The door to a mix's samples: on this machine's disks they are mapped, from an object store they are fetched."""
+"""The door to a mix's samples: on this machine's disks they are mapped, from an object store they are fetched.
+
+What is compressed cannot be mapped, and is read as from a store wherever it lies.
+"""
 
 from collections.abc import Sequence
 
@@ -33,16 +36,18 @@ def open_granules(
     stats: Stats,
 ) -> Granules | RemoteGranules:
     """The samples of these sources (names and parts) of the plan in the folder `url`."""
+    local = storage.is_local(url)
+    parts = open_parts(url, sources, plan.row_bytes, storage.read if local else _read(url, remote, stats))
     row = plan.sequence_length, plan.dtype
-    if storage.is_local(url):
+    if local and not any(part.compressed for of_source in parts for part in of_source):
         if remote != Remote(options=remote.options):
             raise ValueError(
                 f"{url} lies on this machine's disks and is mapped: leave out cache_dir, cache_bytes, memory_bytes and "
                 "deadline_seconds"
             )
-        return Granules(open_parts(url, sources, plan.row_bytes), *row)
+        return Granules(parts, *row)
     return RemoteGranules(
-        open_parts(url, sources, plan.row_bytes, _read(url, remote, stats)),
+        parts,
         *row,
         url=url,
         remote=remote,
