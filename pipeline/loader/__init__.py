@@ -51,6 +51,12 @@ document begins in the rows laid end to end, and the count of their tokens; padd
 int32, one number: the length of the longest. So `flash_attn_varlen_func(q, k, v, cu, cu, n, n, causal=True)` takes q of
 [rows · L, …]. A document that is cut by the end of a row begins anew in the next one: rows are not neighbours.
 
+Pinned memory. With `pin_memory=True` all tensors of a batch lie in page-locked memory, so that
+`batch["input_ids"].to("cuda", non_blocking=True)` returns at once. Torch takes the memory again when the batch is gone
+and the copies from it have ended: hold as many batches as you like, or forget one while it is copied. (Copies by other
+means must have ended before the batch is forgotten.) Each rank sets its device (`torch.cuda.set_device`) before the
+first batch. Inside a DataLoader give pin_memory to the DataLoader.
+
 Going on. `iter(loader)` goes on where the loader stands and never restarts; making a second iterator ends the first
 with an error. `state_dict` counts what the training loop has received, not what was prepared ahead. A state of
 another plan, split, seed, order or tokenizer is refused with both values. A larger budget and another
@@ -103,8 +109,8 @@ iterates over it first; after a fork make another (or `copy()` it).
 How it works, in the order of the flow: `distributed` (who am I), `options`, `parts` (open a tokenized dataset),
 `sequence` (position → samples), `dealing` and `skips` (global batches, ranks' parts, micro-batches, what is left out),
 `reading` (the door to the rows): `granules`, `places` and `mapped` (local), or `remote`, `window`, `checked`,
-`known`, `fetch` and `cache` (object stores); `buffers` (memory that is taken again); `borders`, `targets` and
-`contents` (documents, labels, what a batch holds), `batches` (one after the other), `prefetch` (in a thread, two
+`known`, `fetch` and `cache` (object stores); `buffers` and `pinned` (memory that is taken again); `borders`, `targets`
+and `contents` (documents, labels, what a batch holds), `batches` (one after the other), `prefetch` (in a thread, two
 ahead), `standing` (what was received), `state`, `forks` and `served` (what a checkpoint keeps), `loader` (the class). A
 batch is its receiver's own for good.
 

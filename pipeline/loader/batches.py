@@ -12,6 +12,7 @@ from pipeline.loader.buffers import Buffers
 from pipeline.loader.contents import Arrays, Contents
 from pipeline.loader.dealing import Deal, GlobalBatch
 from pipeline.loader.granules import Granules
+from pipeline.loader.pinned import PinnedBuffers
 from pipeline.loader.remote import RemoteGranules
 from pipeline.loader.sequence import Sequence
 from pipeline.order import Rows
@@ -48,18 +49,20 @@ class _Micro(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """What a rank is served of a sequence; `borders` are there where `contents` needs them."""
+    """What a rank is served of a sequence; `borders` are there where `contents` needs them. `pin_memory`: as tensors in
+    page-locked memory, else as arrays."""
 
     sequence: Sequence
     granules: Granules | RemoteGranules
     borders: Borders | None
     deal: Deal
     contents: Contents
+    pin_memory: bool = False
 
     def serve(self, first: int, skipped: skips.Ranges, share: Share) -> Iterator[Served]:
-        """The share's micro-batches from position `first` on, as numpy arrays. An exception tells in a note which
-        positions were being prepared."""
-        buffers = Buffers()
+        """The share's micro-batches from position `first` on. An exception tells in a note which positions were being
+        prepared."""
+        buffers = PinnedBuffers() if self.pin_memory else Buffers()
         for rows, micro, held in self.granules.follow(self._coming(first, skipped, share)):
             try:
                 arrays = self._arrays(rows, held, buffers)
@@ -68,7 +71,8 @@ class Batches:
                 raise
             resume = micro.whole.after if micro.last else micro.whole.first
             arrays["next_position"] = np.array(resume, np.int64)
-            yield Served(arrays, micro.whole.first, micro.number, resume)
+            batch = buffers.tensors(arrays) if isinstance(buffers, PinnedBuffers) else arrays
+            yield Served(batch, micro.whole.first, micro.number, resume)
 
     def _coming(self, first: int, skipped: skips.Ranges, share: Share) -> Iterator[tuple[Rows, _Micro]]:
         """The rows of the share's micro-batches, known long before they are served."""
@@ -94,7 +98,7 @@ class Batches:
             sample=np.concatenate([run.sample for run in runs]),
         )
 
-    def _arrays(self, rows: Rows, held: Any, buffers: Buffers) -> Arrays:
+    def _arrays(self, rows: Rows, held: Any, buffers: Buffers | PinnedBuffers) -> Arrays:
         ids = buffers.empty((len(rows), self.granules.sequence_length), self.contents.dtype)
         self.granules.copy(held, ids)
         borders = None if self.borders is None else self.borders.of(rows.source, rows.sample)
@@ -107,10 +111,10 @@ class Batches:
 
 
 def tensors(batch: Batch) -> Batch:
-    """The batch as torch tensors that share the arrays' memory."""
+    """The batch as torch tensors that share the arrays' memory; those that it has already stay as they are."""
     import torch  # only where a tensor is made: importing the loader must not cost its import
 
-    return {name: torch.from_numpy(array) for name, array in batch.items()}
+    return {name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in batch.items()}
 
 
 def _part(rows: Rows, part: slice) -> Rows:

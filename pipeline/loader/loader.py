@@ -17,6 +17,7 @@ from pipeline.loader.dealing import Deal
 from pipeline.loader.distributed import check_batch, check_micro_batch, resolve_rank
 from pipeline.loader.fetch import DEADLINE_SECONDS
 from pipeline.loader.granules import Granules
+from pipeline.loader.pinned import check_pin
 from pipeline.loader.prefetch import Prefetcher
 from pipeline.loader.reading import load_plan, open_granules
 from pipeline.loader.remote import Remote, RemoteGranules
@@ -44,6 +45,7 @@ class StreamingLoader:
     labels: "shifted" or "same" for `labels`, int64; see the package's docstring.
     documents: `doc_ids`, `position_ids`, `cu_seqlens` and `max_seqlen`, for attention inside documents.
     format: "torch" or "numpy"; by default torch tensors where torch is installed.
+    pin_memory: tensors in page-locked memory, for `.to("cuda", non_blocking=True)`; an error without a CUDA device.
     tokenizer: the path of a `tokenizers` JSON file, or its fingerprint; another one than the mix's is refused.
 
     Of mixes in an object store (`s3://…`), which is read over the network:
@@ -75,6 +77,7 @@ class StreamingLoader:
         labels: Labels = False,
         documents: bool = False,
         format: options.Format | None = None,
+        pin_memory: bool = False,
         tokenizer: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
@@ -82,7 +85,7 @@ class StreamingLoader:
         cache_dir: str | os.PathLike[str] | None = None,
         cache_bytes: int | None = None,
     ) -> None:
-        options.check_flags(uneven=uneven, documents=documents, beyond_budget=beyond_budget)
+        options.check_flags(uneven=uneven, documents=documents, beyond_budget=beyond_budget, pin_memory=pin_memory)
         self.rank, self.world_size = resolve_rank(rank, world_size, process_group)
         check_batch(global_batch_size, self.world_size, uneven=uneven)
         check_micro_batch(micro_batch_size, global_batch_size, self.world_size, uneven=uneven)
@@ -95,6 +98,8 @@ class StreamingLoader:
         )
         self._contents = Contents(dtype=dtype, labels=labels, documents=documents)
         self._format = options.checked_format(format)
+        if pin_memory:
+            check_pin(self._format)
         url = options.full_url(mix)
         self._stats = Stats()
         self._remote = Remote(
@@ -129,6 +134,7 @@ class StreamingLoader:
             "labels": labels,
             "documents": documents,
             "format": format,
+            "pin_memory": pin_memory,
             "storage_options": storage_options,
             "deadline_seconds": deadline_seconds,
             "memory_bytes": memory_bytes,
@@ -156,6 +162,11 @@ class StreamingLoader:
     def skipped(self) -> skips.Ranges:
         """The positions that are left out: ranges [first, last), ascending, behind and ahead."""
         return self._stands.skipped
+
+    @property
+    def pins_memory(self) -> bool:
+        """Whether batches lie in page-locked memory."""
+        return bool(self._again["pin_memory"])
 
     @property
     def reading(self) -> tuple[int, Share]:
@@ -294,6 +305,7 @@ class StreamingLoader:
             borders=self._borders,
             deal=self._deal,
             contents=self._contents,
+            pin_memory=self.pins_memory,
         )
         items = work.serve(self._stands.first, self._stands.skipped, self._stands.share)
         self._prefetcher = Prefetcher(

@@ -35,6 +35,10 @@ from pipeline.loader.batches import Batch, Share
 from pipeline.loader.loader import StreamingLoader
 
 PARENT_CHECK_SECONDS = 1.0
+AGAIN = (
+    "a worker serves one iteration: leave persistent_workers=True out, and load the state of the last batch, "
+    "dataset.load_state_dict(dataset.state_dict(batch)), before the next"
+)
 
 
 class LoaderDataset(IterableDataset[Batch]):
@@ -54,8 +58,10 @@ class LoaderDataset(IterableDataset[Batch]):
         if worker is None:
             self._served_here = True
             return iter(self._loader)
+        if self._loader.pins_memory:
+            return _refused("a worker's batches are sent to another process: give pin_memory=True to the DataLoader")
         if self._reader is not None:
-            return _refused()
+            return _refused(AGAIN)
         state, share = self._resumed or (self._loader.state_dict(), Share(offset=worker.id, every=worker.num_workers))
         self._reader = self._loader.copy(state, share)
         threading.Thread(target=_end_with_the_parent, name="shardmill-parent", daemon=True).start()
@@ -110,12 +116,9 @@ class LoaderDataset(IterableDataset[Batch]):
         return taken[-1][1] if taken else first
 
 
-def _refused() -> Iterator[Batch]:
+def _refused(message: str) -> Iterator[Batch]:
     """An error that reaches the training loop: an exception of `iter` would end the worker without a word."""
-    raise RuntimeError(
-        "a worker serves one iteration: leave persistent_workers=True out, and load the state of the last batch, "
-        "dataset.load_state_dict(dataset.state_dict(batch)), before the next"
-    )
+    raise RuntimeError(message)
     yield {}
 
 
