@@ -1,5 +1,4 @@
 import dataclasses
-import gc
 import json
 import logging
 import multiprocessing
@@ -236,30 +235,6 @@ def test_a_store_that_never_answers_is_given_up_at_the_deadline(server: str) -> 
 def test_a_missing_mix_and_a_missing_dataset_are_told(server: str) -> None:
     with pytest.raises(ValueError, match=r"no plan at s3://bucket/nowhere/mix\.json"):
         opened(server, url="s3://bucket/nowhere")
-
-
-def test_starts_and_stops_leave_nothing_behind(server: str) -> None:
-    def threads_and_files() -> tuple[int, int]:
-        gc.collect()
-        threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("shardmill")]
-        return len(threads), len(list(Path("/proc/self/fd").iterdir()))
-
-    def start_and_stop(n: int) -> None:
-        loader = opened(server)
-        for _ in zip(range(n % 3), loader, strict=False):
-            pass
-        if n % 2:
-            loader.close()
-
-    for n in range(3):
-        start_and_stop(n)
-    threads, files = threads_and_files()
-    for n in range(12):
-        start_and_stop(n)
-    time.sleep(0.2)
-    after = threads_and_files()
-    assert after[0] == threads == 0
-    assert after[1] <= files + 8  # of the client's pool, which is the process's own, and of the server beside us
 
 
 def test_it_works_in_a_forked_process(mix: Path, server: str) -> None:
