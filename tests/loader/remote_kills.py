@@ -2,7 +2,8 @@
 
 Each round forks a process that goes on from the last checkpoint, reads batches, logs them and writes checkpoints; at a
 random moment it is ended, by SIGKILL, SIGTERM (with the usual handler that exits, and without), or Ctrl-C. Rounds read
-with a cache on disk or without. The last one ends by itself. What ended how, and in what time, goes to standard output as JSON.
+with a cache on disk or without. The last one ends by itself. What ended how, and in what time, goes to standard output
+as JSON.
 
 Rounds are forked from this process, which has imported the client and made none.
 """
