@@ -1,15 +1,19 @@
 """The epochs of a DataLoader that serves a mix: where each begins and ends in the order, in whole global batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from pipeline.loader import skips
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Where an iteration begins: at this position of the order, as sample number `sample` of its epoch."""
+    """Where an iteration begins: at this position of the order, as sample number `sample` of its epoch. The positions
+    `skipped` are no samples."""
 
     epoch: int
     position: int
     sample: int
+    skipped: skips.Ranges = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +43,12 @@ class Epochs:
 
     def following(self, start: Start) -> Start:
         """Where the next epoch begins, after one that was begun at `start`."""
-        end = start.position + self.n_batches(start) * self.global_batch_size
-        return Start(epoch=start.epoch + 1, position=0 if self.finite else end, sample=0)
+        end = 0 if self.finite else _behind(start, self.n_batches(start) * self.global_batch_size)
+        return replace(start, epoch=start.epoch + 1, position=end, sample=0)
 
     def beginning(self, start: Start) -> Start:
         """Where the epoch itself began."""
-        return Start(epoch=start.epoch, position=start.position - start.sample, sample=0)
+        return replace(start, position=skips.before(start.skipped, start.position, start.sample), sample=0)
 
     def after(self, start: Start, received: int) -> Start:
         """Behind `received` samples, of all ranks, since `start`. `ValueError` where these are no whole batches. In the
@@ -60,4 +64,10 @@ class Epochs:
         sample = start.sample + n_batches * self.global_batch_size
         if self.finite:
             sample = min(sample, self.n_samples)
-        return Start(epoch=start.epoch, position=start.position - start.sample + sample, sample=sample)
+        return replace(start, position=_behind(start, sample - start.sample), sample=sample)
+
+
+def _behind(start: Start, n_samples: int) -> int:
+    """The position behind so many samples."""
+    taken = skips.take(start.skipped, start.position, n_samples, None)
+    return taken[-1][1] if taken else start.position

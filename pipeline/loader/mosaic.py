@@ -36,6 +36,11 @@ state loaded after `iter()` holds for the iteration after that; and the state of
 epoch of which nothing is left: its iteration is empty, the one after it goes on. (A state from the beginning with no
 sample received, of an epoch that was handed out, is the next epoch's: so Composer asks at an epoch's end. The package's
 is that epoch's again.)
+Skipping and changing the mix. `dataset.skip(first, last)` and `dataset.skip_batches(n)` leave out positions, as
+StreamingLoader's do, of the iteration that is to come: after a state was loaded, before `iter()`. An epoch has as many
+samples as without. With `fork=True` a state of another mix is taken up as `StreamingLoader.load_state_dict(…,
+fork=True)` takes it. What cannot be is `uneven`: a DataLoader gives each rank batches of one size, so ranks must divide
+the global batch.
 num_canonical_nodes and shuffle_seed are in the state for those who read them: our order depends on neither.
 
 No shared memory. The package's `__init__` registers named shared memory and file locks, which must be cleaned by hand
@@ -58,7 +63,7 @@ from pipeline.loader.batches import Share
 from pipeline.loader.contents import Dtype
 from pipeline.loader.epochs import Epochs, Start
 from pipeline.loader.loader import StreamingLoader
-from pipeline.loader.options import Split
+from pipeline.loader.options import Split, check_flags
 from pipeline.loader.walks import Record, Walk, Walks, process_number
 
 try:
@@ -89,6 +94,7 @@ class OrderedStreamingDataset(StreamingDataset):
     dtype: of `tokens`: "int64", "int32", or the shards' own "uint16".
     replication: how many consecutive ranks are given the same samples (tensor or sequence parallelism).
     tokenizer: the path of a `tokenizers` JSON file, or its fingerprint; another one than the mix's is refused.
+    fork: take up states of another mix, whose place this one takes.
     reading: for a mix in an object store, what StreamingLoader is told of it: storage_options, deadline_seconds,
         memory_bytes, cache_dir, cache_bytes. Each worker of a DataLoader reads for itself, so give them a
         cache_dir and cache_bytes to share.
@@ -107,8 +113,10 @@ class OrderedStreamingDataset(StreamingDataset):
         dtype: Dtype = "int64",
         replication: int | None = None,
         tokenizer: str | os.PathLike[str] | None = None,
+        fork: bool = False,
         **reading: Any,
     ) -> None:
+        check_flags(fork=fork)
         # the base class's is not called: the module's docstring says why
         if unknown := sorted(reading.keys() - set(READING)):
             raise TypeError(f"OrderedStreamingDataset has no argument {unknown[0]!r}; those of reading are {READING}")
@@ -116,6 +124,7 @@ class OrderedStreamingDataset(StreamingDataset):
         if replication is not None:
             world = world.replicate(replication)
         self.replication = replication
+        self._fork = fork
         self.batch_size = _rank_batch(global_batch_size, batch_size, world.num_ranks)
         self._options: dict[str, Any] = {"mix": mix, "split": split, "dtype": dtype, "tokenizer": tokenizer} | reading
         self._loader = self._open(self.batch_size * world.num_ranks, world.rank, world.num_ranks)
@@ -183,12 +192,23 @@ class OrderedStreamingDataset(StreamingDataset):
         numbers = {name: obj.get(name) for name in ("epoch", "sample_in_epoch")}
         if not all(type(number) is int and number >= 0 for number in numbers.values()):
             raise ValueError(f"the state has {numbers}: not integers ≥ 0")
-        self._loader.load_state_dict(obj[KEY])
+        self._loader.load_state_dict(obj[KEY], fork=self._fork)
         self.num_canonical_nodes = obj["num_canonical_nodes"]
         self._first_nodes = obj["initial_physical_nodes"]
-        start = Start(epoch=obj["epoch"], position=self._loader.position, sample=obj["sample_in_epoch"])
-        _check_last_batch(self._epochs, start.sample, self._loader.world_size)
-        self._walks.load(start, obj[KEY])
+        _check_last_batch(self._epochs, obj["sample_in_epoch"], self._loader.world_size)
+        self._begin_next(obj["epoch"], obj["sample_in_epoch"])
+
+    def skip(self, first: int, last: int) -> None:
+        """Leave out the positions [first, last) of the order, from where the next iteration begins on."""
+        start = self._before_iteration(f"skip({first}, {last})")
+        self._loader.skip(first, last)
+        self._begin_next(start.epoch, start.sample)
+
+    def skip_batches(self, n: int) -> None:
+        """Leave out the next `n` global batches, as `skip` does."""
+        start = self._before_iteration(f"skip_batches({n})")
+        self._loader.skip_batches(n)
+        self._begin_next(start.epoch, start.sample)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
@@ -219,6 +239,21 @@ class OrderedStreamingDataset(StreamingDataset):
                     if number == n_batches and place == len(rows) - 1:
                         self._walks.end(walk)  # before: who receives the sample can rely on it
                     yield {"tokens": rows[place]}
+
+    def _before_iteration(self, what: str) -> Start:
+        """Where the next iteration begins; the loader stands there."""
+        record = self._walks.look()
+        if self._epochs.finite:
+            raise ValueError(f"{what}: a validation pass is served whole")
+        if record.walk is not None:
+            raise ValueError(f"{what}: an iteration has begun; load a state first, then skip, then iterate")
+        self._loader.load_state_dict(record.state)
+        return record.start
+
+    def _begin_next(self, epoch: int, sample: int) -> None:
+        """The next iteration begins where the loader stands."""
+        start = Start(epoch=epoch, position=self._loader.position, sample=sample, skipped=self._loader.skipped)
+        self._walks.load(start, self._loader.state_dict())
 
     def _loader_state(self, state: Mapping[str, Any], position: int) -> dict[str, Any]:
         """A loader's state at another position. It is loaded first: this process may have begun before it was."""

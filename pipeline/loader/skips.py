@@ -40,6 +40,18 @@ def take(skipped: Ranges, first: int, size: int, end: int | None) -> Ranges:
     return tuple(taken)
 
 
+def before(skipped: Ranges, position: int, size: int) -> int:
+    """The first of the last `size` positions before `position` that are not skipped; `position` where size is 0."""
+    place = bisect_right(skipped, position, key=_last)
+    while size:
+        place -= 1
+        floor = skipped[place][1] if place >= 0 else 0
+        if size <= position - floor or place < 0:
+            return position - size
+        size, position = size - (position - floor), skipped[place][0]
+    return position
+
+
 def n_positions(ranges: Ranges) -> int:
     """How many positions these ranges hold."""
     return sum(last - first for first, last in ranges)

@@ -133,8 +133,9 @@ def _are_one(walk: Walk, other: Walk) -> bool:
 def _parsed(data: bytes) -> Record:
     fields = json.loads(data)
     walk = fields["walk"]
+    skipped = tuple((first, last) for first, last in fields["start"].pop("skipped"))
     return Record(
-        start=Start(**fields["start"]),
+        start=Start(**fields["start"], skipped=skipped),
         state=fields["state"],
         walk=None if walk is None else Walk(**walk),
         done=fields["done"],

@@ -51,3 +51,12 @@ def test_any_part_of_the_short_last_batch_is_all_of_it(received: int) -> None:
 def test_other_than_whole_batches_are_refused(epochs: Epochs, received: int) -> None:
     with pytest.raises(ValueError, match=f"^{received} samples since sample 0 of epoch 0 are no whole number"):
         epochs.after(FIRST, received)
+
+
+def test_skipped_positions_are_no_samples() -> None:
+    skipped = ((4, 10), (24, 25))
+    begun = Start(epoch=0, position=0, sample=0, skipped=skipped)
+    assert ORDER.after(begun, 16).position == 22
+    assert ORDER.following(begun) == Start(epoch=1, position=31, sample=0, skipped=skipped)
+    assert ORDER.n_batches(begun) == 3
+    assert ORDER.beginning(ORDER.after(begun, 24)) == begun

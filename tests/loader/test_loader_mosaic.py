@@ -320,6 +320,63 @@ def test_persistent_workers_follow_a_fork_that_was_loaded(tmp_path: Path, at: Ca
     assert served(loader) == expected
 
 
+def test_a_dataset_takes_up_a_changed_mix_where_it_is_told_to(tmp_path: Path, at: Callable[..., None]) -> None:
+    old = make_tiny_mix(tmp_path, budget_samples=200)
+    before = loader_of(ordered(old))
+    served(before, 8)
+    state = before.state_dict()
+    changed = make_tiny_mix(tmp_path, budget_samples=200, weights={"code": "1/10", "docs": "1/10", "web": "4/5"})
+    with pytest.raises(ValueError, match="the state belongs to another mix: its stages are"):
+        loader_of(ordered(changed)).load_state_dict(state)
+    with StreamingLoader(changed, global_batch_size=BATCH, rank=0, world_size=1, format="numpy") as forked:
+        forked.load_state_dict(state["shardmill"], fork=True)
+        expected = [batch["input_ids"].tolist() for batch in forked]
+    for n_workers in (0, 2):
+        loader = loader_of(ordered(changed, fork=True), n_workers)
+        loader.load_state_dict(state)
+        assert served(loader, 3) == expected[:3]
+        again = loader_of(ordered(changed))  # its states are those of the new mix
+        again.load_state_dict(loader.state_dict())
+        assert served(again) == expected[3:]
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_skipped_positions_are_left_out(mix: Path, at: Callable[..., None], world_size: int, n_workers: int) -> None:
+    """After a batch the second is left out and 5 positions of the fourth; the epoch has as many samples, and the next
+    one begins behind them."""
+    with StreamingLoader(
+        mix, global_batch_size=BATCH, rank=0, world_size=1, beyond_budget=True, format="numpy"
+    ) as loader:
+        loader.load_state_dict(loader.state_dict() | {"position": BATCH})
+        loader.skip_batches(1)
+        loader.skip(3 * BATCH + 2, 3 * BATCH + 7)
+        expected = [batch["input_ids"].tolist() for _, batch in zip(range(2 * N_BATCHES - 1), loader, strict=False)]
+    ranks = []
+    for rank in range(world_size):
+        at(rank, world_size)
+        begun = loader_of(ordered(mix), n_workers)
+        served(begun, 1)
+        state = begun.state_dict()
+        loader = loader_of(ordered(mix), n_workers)
+        loader.load_state_dict(state)
+        loader.dataset.skip_batches(1)
+        loader.dataset.skip(3 * BATCH + 2, 3 * BATCH + 7)
+        first = served(loader, 2)
+        with pytest.raises(ValueError, match=r"skip\(90, 91\): an iteration has begun; load a state first"):
+            loader.dataset.skip(90, 91)
+        loader.load_state_dict(loader.state_dict())
+        ranks.append(first + served(loader) + served(loader))
+    assert joined(ranks) == expected
+
+
+def test_what_cannot_be_skipped_is_refused(mix: Path, at: Callable[..., None]) -> None:
+    with pytest.raises(ValueError, match=r"skip_batches\(1\): a validation pass is served whole"):
+        ordered(mix, split="validation").skip_batches(1)
+    with pytest.raises(ValueError, match="fork is 1, a int; give True or False"):
+        ordered(mix, fork=1)
+
+
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")  # botocore, moto
 @pytest.mark.filterwarnings("ignore:Boto3 will no longer support:Warning")
 def test_a_mix_in_an_object_store(mix: Path, at: Callable[..., None], tmp_path: Path) -> None:

@@ -58,3 +58,11 @@ def test_the_next_positions_are_those_of_a_walk(
     assert skips.next_served(ranges, first) == walk[0]
     within = [position for position in walk if end is None or position < end]
     assert sorted(set_of(skips.take(ranges, first, size, end))) == within[:size]
+
+
+@given(pairs=PAIRS, first=st.integers(0, 70), size=st.integers(0, 30))
+def test_going_back_is_the_inverse_of_taking(pairs: list[tuple[int, int]], first: int, size: int) -> None:
+    ranges = skipped_of(pairs)
+    taken = skips.take(ranges, first, size, None)
+    behind = skips.next_served(ranges, taken[-1][1]) if taken else first
+    assert skips.before(ranges, behind, size) == (taken[0][0] if taken else first)
