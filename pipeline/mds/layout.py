@@ -71,15 +71,21 @@ def row_bytes(columns: Mapping[str, str]) -> int:
 
 
 def fixed_row_offset(
-    columns: Mapping[str, str], n_samples: int, *, hashes: Sequence[str] = HASHES, size_limit: int | None = None
+    columns: Mapping[str, str],
+    n_samples: int,
+    *,
+    hashes: Sequence[str] = HASHES,
+    size_limit: int | None = None,
+    compression: str | None = None,
 ) -> int:
     """Where row 0 begins in a shard of n_samples rows of fixed-size columns: row i lies at offset + i * row_bytes.
 
-    It depends on `hashes` and `size_limit` because the header repeats them; they are those the shard was written with.
+    It depends on `hashes`, `size_limit` and `compression` because the header repeats them; they are those the shard was
+    written with.
     """
     parsed = parse_columns(columns)
     row_dtype(parsed)
-    return first_offset(n_samples, config_bytes(parsed, tuple(hashes), size_limit))
+    return first_offset(n_samples, config_bytes(parsed, tuple(hashes), size_limit, compression))
 
 
 def first_offset(n_samples: int, config: bytes) -> int:

@@ -26,7 +26,8 @@ import xxhash
 from pipeline import document, manifest, storage
 from pipeline.alarms import check_balance
 from pipeline.manifest import Dataset, File, Spec
-from pipeline.mds.checksums import shard_name
+from pipeline.mds.compression import Compression, decompress
+from pipeline.mds.layout import fixed_row_offset
 from pipeline.mds.reader import Shard
 from pipeline.tables.sink import Sink
 from pipeline.tokenized.commit import commit
@@ -130,13 +131,14 @@ def _jobs(dataset: Dataset, gone: frozenset[bytes]) -> list[_Job]:
     old = dataset.manifest
     ranges = Ranges(**old.parameters["ranges"])
     by_path = {file.path: file for file in old.files}
-    tails = _tails(dataset, by_path, ranges)
+    shape = Shape(**old.parameters["shape"])
+    tails = _tails(dataset, by_path, shape, ranges)
     gone_ids = pa.array(sorted(gone), pa.binary())
     owner = _partitions(gone_ids, ranges)
     jobs = []
     for number in range(ranges.n_partitions):
         own = tails.filter(pc.equal(tails.column("partition"), number)).drop_columns("partition")
-        shard = by_path.get(shard_name(number))
+        shard = by_path.get(shape.shard_file(number))
         if shard is None and own.num_rows == 0:
             continue
         jobs.append(
@@ -152,14 +154,14 @@ def _jobs(dataset: Dataset, gone: frozenset[bytes]) -> list[_Job]:
     return jobs
 
 
-def _tails(dataset: Dataset, by_path: Mapping[str, File], ranges: Ranges) -> pa.Table:
+def _tails(dataset: Dataset, by_path: Mapping[str, File], shape: Shape, ranges: Ranges) -> pa.Table:
     """The pieces that filled no row of their partition's shard, of all partitions: partition, doc_id, doc_token_from,
     tokens (bytes). They lie in the shard of the tails, number n_partitions, and in the table `tails`."""
     found = [_table(dataset, file).drop_columns("partition") for file in dataset.files("tails")]
-    shard = by_path.get(shard_name(ranges.n_partitions))
+    shard = by_path.get(shape.shard_file(ranges.n_partitions))
     if shard is not None:
         pieces = _table(dataset, by_path[provenance_path(ranges.n_partitions)])
-        rows = Shard(_verified(dataset, shard), dataset.file_url(shard)).array("tokens")
+        rows = _rows(dataset, shard, shape)
         runs = [
             rows[row, first:last].tobytes()
             for row, first, last in zip(
@@ -214,8 +216,7 @@ def _documents(dataset: Dataset, job: _Job, shape: Shape) -> Documents:
         lengths.append(last - first)
         row = pieces.column("row").to_numpy().astype(np.int64)
         places.append(int(of_tails.sum()) + row * shape.sequence_length + first)
-        shard = Shard(_verified(dataset, job.shard), dataset.file_url(job.shard))
-        tokens.append(np.ascontiguousarray(shard.array("tokens")).reshape(-1))
+        tokens.append(np.ascontiguousarray(_rows(dataset, job.shard, shape)).reshape(-1))
     every = np.concatenate(tokens) if tokens else np.zeros(0, little)
     return _put_together(
         pa.concat_arrays(doc_ids),
@@ -257,6 +258,15 @@ def _put_together(
         lengths=doc_lengths,
         starts=np.zeros(len(rank), np.int64),
     )
+
+
+def _rows(dataset: Dataset, file: File, shape: Shape) -> npt.NDArray[Any]:
+    """The rows of a shard, [n, sequence_length]."""
+    data = _verified(dataset, file)
+    if shape.compression is not None:
+        head = fixed_row_offset(shape.columns, file.rows, compression=shape.compression)
+        data = decompress(Compression.ZSTD, data, head + file.rows * shape.row_bytes)
+    return Shard(data, dataset.file_url(file)).array("tokens")
 
 
 def _table(dataset: Dataset, file: File) -> pa.Table:

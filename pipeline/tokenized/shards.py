@@ -47,6 +47,11 @@ class Shape:
         """The shards' MDS columns."""
         return {"tokens": f"ndarray:{self.dtype}:{self.sequence_length}"}
 
+    def shard_file(self, number: int) -> str:
+        """The name of a shard's file."""
+        name = shard_name(number)
+        return name if self.compression is None else compressed_name(name, self.compression)
+
     def as_parameters(self) -> dict[str, Any]:
         """What a dataset's fingerprint knows of it."""
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -90,13 +95,13 @@ def put_shard(sink: Sink, shape: Shape, number: int, packed: Packed, documents: 
 
 def _put_rows(sink: Sink, shape: Shape, number: int, rows: npt.NDArray[Any]) -> dict[str, Any]:
     """Write the shard's file, and where its frames lie if it is compressed; what the index says of it."""
-    name, compression = shard_name(number), shape.compression
+    path, name, compression = shape.shard_file(number), shard_name(number), shape.compression
     data = fixed_pieces(shape.columns, {"tokens": rows}, compression=compression)
     if compression is None:
-        sink.put("shards", name, data, len(rows))
+        sink.put("shards", path, data, len(rows))
         return index_entry(shape.columns, name, data, len(rows))
     framed = compress(*data, shape.row_bytes, compression)
-    sink.put("shards", compressed_name(name, compression), framed.pieces, len(rows))
+    sink.put("shards", path, framed.pieces, len(rows))
     sink.put("frames", f"frames/{number:05d}.bin", framed.frames.tobytes(), len(framed.frames), lasting=False)
     return index_entry(shape.columns, name, data, len(rows), compression=compression, compressed=framed.pieces)
 

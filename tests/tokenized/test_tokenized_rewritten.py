@@ -49,6 +49,17 @@ def test_it_is_the_dataset_of_the_other_documents(tmp_path: Path, packing: str, 
     assert bytes_of(old) == bytes_of(manifest.load(old.url))
 
 
+def test_compressed_shards_stay_compressed(tmp_path: Path) -> None:
+    old = written(tmp_path / "old", "code", TEXTS, 0, RANGES, compression="zstd:1")
+    gone = some(TEXTS, 7)
+    stays = {doc_id: text for doc_id, text in TEXTS.items() if doc_id not in gone}
+    fresh = written(tmp_path / "fresh", "code", stays, 0, RANGES, compression="zstd:1")
+    new = bytes_of(without(old, gone, str(tmp_path / "old")))
+    assert new == bytes_of(fresh)
+    assert "shard.00000.mds.zstd" in new
+    assert "frames.bin" in new
+
+
 def test_what_was_measured_on_texts_is_not_told(tmp_path: Path) -> None:
     new = without(written(tmp_path, "code", TEXTS, 0, RANGES), some(TEXTS, 7), str(tmp_path))
     assert (new.files("usage"), set(new.manifest.report)) == ([], {"engine"})
