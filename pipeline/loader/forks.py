@@ -13,6 +13,7 @@ The samples of a source keep their numbers for as long as one list of parts begi
 fewer, as a smaller weight needs fewer, the running pass is finished from the old parts, which lie beside the new ones.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -99,6 +100,17 @@ def resumed(state: Mapping[str, Any], plan: Plan, position: int, skipped: skips.
     if list(zip(run.order.names, run.order.n_samples, strict=True))[: len(here)] != here:
         raise ValueError("the state's fork is damaged: its sources are not those of the plan that it names")
     return run
+
+
+def warn_of_no_effect(state: Mapping[str, Any], run: Run, plan: Plan, position: int, end: int | None) -> None:
+    """A warning where a plan that was taken up at a position would hold from behind the last position served on."""
+    if state["plan"] != plan.identity and end is not None and (border := fork_position(run.order, position)) >= end:
+        warnings.warn(
+            f"the changed mix {plan.name} holds from position {border} on, where the block ends that is running, but "
+            f"its budget ends at position {end}: all that is left is served as the mix says that the state was saved "
+            "with. Give a larger budget_tokens, or beyond_budget=True, or start without the state",
+            stacklevel=3,
+        )
 
 
 def needed_parts(run: Run, plan: Plan) -> list[tuple[Part, ...]]:

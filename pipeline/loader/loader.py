@@ -217,6 +217,7 @@ class StreamingLoader:
         position, skipped = states.from_dict(state, self._owner, fork=fork)
         if isinstance(self._sequence, TrainSequence):
             run = forks.resumed(state, self.plan, position, skipped)
+            forks.warn_of_no_effect(state, run, self.plan, position, self._sequence.end)
             known = from_state(state["chain"], run.order, position)
             check_last(run, known, skipped)
             self._follow(self._sequence, run)

@@ -302,3 +302,14 @@ def test_damaged_forks_are_refused(tmp_path: Path, damage: dict[str, Any], messa
         pytest.raises(ValueError, match=message),
     ):
         loader.load_state_dict(state | {"fork": state["fork"] | damage})
+
+
+def test_a_fork_behind_the_end_of_the_budget_is_told(tmp_path: Path) -> None:
+    """Blocks have 64 positions here; those of real mixes 2¹⁸, and a small run may end in its first one."""
+    _, state = serve(make_tiny_mix(tmp_path / "old", budget_samples=100), 3, None)  # position 72: the second block
+    short = make_tiny_mix(tmp_path / "short", budget_samples=128, weights=MORE_WEB)
+    with pytest.warns(UserWarning, match="holds from position 128 on, .* its budget ends at position 128: all that is"):
+        serve(short, 1, state, fork=True)
+    long = make_tiny_mix(tmp_path / "long", budget_samples=129, weights=MORE_WEB)
+    _, forked = serve(long, 2, state, fork=True)  # no warning, which would be an error here
+    serve(long, 0, forked, fork=True)
