@@ -75,8 +75,8 @@ def open_part(mix_url: str, source: str, part: plan.Part, row_bytes: int, read: 
     except FileNotFoundError as error:
         raise MissingDatasetError(
             f"the mix {mix_url} needs {url} for its source {source!r}, and no finished dataset is there; "
-            "copy the whole root, not the mix's folder alone, or run `make mix` again (after a fork the datasets of the "
-            "earlier mix are needed, too, until the passes are over that it began)"
+            "copy the whole root, not the mix's folder alone, or run `make mix` again (after a fork the datasets of "
+            "the earlier mix are needed, too, until the passes are over that it began)"
         ) from error
     if head.fingerprint != part.fingerprint:
         raise DamagedDatasetError(
