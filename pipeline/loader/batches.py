@@ -85,7 +85,10 @@ class Batches:
                 continue  # all of it is served by others: its order is not needed
             rows = self._rows(whole)
             for number in mine:
-                yield _part(rows, self.deal.part(whole.size, number)), _Micro(whole, number, number == n - 1)
+                micro = _part(rows, self.deal.part(whole.size, number))
+                if self.borders is not None:
+                    self.borders.expect(micro.source, micro.sample)
+                yield micro, _Micro(whole, number, number == n - 1)
 
     def _rows(self, whole: GlobalBatch) -> Rows:
         """The global batch: the rows of its runs of positions, one run after the other."""

@@ -8,29 +8,25 @@ group has a few KB, so a block's groups stay in memory while the block is served
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline import plan, storage
+from pipeline.loader.ahead import Ahead, Group, Words
 from pipeline.loader.fetch import Fetcher
-from pipeline.loader.parts import DamagedDatasetError, Head, Read, listed_bytes, open_part, parse_head
-from pipeline.loader.remote import Remote
-from pipeline.loader.stats import Stats
-from pipeline.manifest import MANIFEST, File
+from pipeline.loader.parts import DamagedDatasetError, Head, OpenPart, Read, listed_bytes, open_part
+from pipeline.manifest import File
 from pipeline.mds.borders import BORDER_GROUPS, BORDERS, WORD, BorderGroups, group_samples, parse_group, parse_groups
 from pipeline.mds.checksums import ShardTable
 
 HELD_BYTES = 64 * 2**20
 """Of groups; those of a block of 1 GiB of rows of 2048 tokens, three pieces each, have 4 MiB."""
-REQUESTS = 16
-"""Groups of a batch that are read at once where they lie in an object store."""
-
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint32]
 ReadRange = Callable[[str, int, int], bytes]
 
 
@@ -77,46 +73,33 @@ class BorderTable:
 
 
 def open_borders(mix_url: str, source: str, part: plan.Part, row_bytes: int, read: Read = storage.read) -> BorderTable:
-    """Open the borders of one part of a source of the plan in `mix_url`: 16 bytes are read for a MiB of its rows.
+    """Open the borders of one part of a source of the plan in `mix_url`: as `open_part` and `border_table`."""
+    return border_table(open_part(mix_url, source, part, row_bytes, read), row_bytes, read)
 
-    `MissingDatasetError` where there is no dataset; `DamagedDatasetError` where it is another than the plan means, has
-    no borders, or where its tables are missing, changed, or contradict each other.
+
+def border_table(part: OpenPart, row_bytes: int, read: Read = storage.read) -> BorderTable:
+    """The borders of an opened part: 16 bytes are read for a MiB of its rows.
+
+    `DamagedDatasetError` where it has no borders, or where their tables are missing, changed, or contradict each other.
     """
-    opened = open_part(mix_url, source, part, row_bytes, read)
-    url = plan.resolve(mix_url, part.path)
-    head = parse_head(read(storage.join(url, MANIFEST)), url)
-    borders, listed = _listed(head, BORDERS), _listed(head, BORDER_GROUPS)
-    n_groups = int((-(-np.diff(opened.table.first_sample) // group_samples(row_bytes))).sum())
-    data = listed_bytes(opened.folder, listed, read)
+    borders, listed = _listed(part.head, BORDERS), _listed(part.head, BORDER_GROUPS)
+    n_groups = int((-(-np.diff(part.table.first_sample) // group_samples(row_bytes))).sum())
+    data = listed_bytes(part.folder, listed, read)
     try:
-        groups = parse_groups(data, n_groups, borders.bytes, f"{url}: {BORDER_GROUPS}")
+        groups = parse_groups(data, n_groups, borders.bytes, f"{part.head.url}: {BORDER_GROUPS}")
     except ValueError as error:
         raise DamagedDatasetError(str(error)) from error
-    return BorderTable(url=storage.join(opened.folder, borders.path), groups=groups, shards=opened.table)
-
-
-def open_all_borders(
-    url: str, sources: Sequence[tuple[str, Sequence[plan.Part]]], mix: plan.Plan, remote: Remote, stats: Stats
-) -> "Borders":
-    """The borders of these sources (names and parts) of the plan `mix` in the folder `url`."""
-    row = mix.sequence_length, mix.dtype
-    if storage.is_local(url):
-        return Borders([[open_borders(url, s, part, mix.row_bytes) for part in parts] for s, parts in sources], *row)
-    fetcher = Fetcher(url, options=remote.options, deadline_seconds=remote.deadline_seconds, stats=stats)
-
-    def read_range(where: str, start: int, stop: int) -> bytes:
-        return asyncio.run_coroutine_threadsafe(fetcher.read(where, start, stop), fetcher.loop).result()
-
-    opened = [[open_borders(url, s, part, mix.row_bytes, fetcher.whole) for part in parts] for s, parts in sources]
-    return Borders(opened, *row, read_range)
+    return BorderTable(url=storage.join(part.folder, borders.path), groups=groups, shards=part.table)
 
 
 class Borders:
     """The borders of a plan's samples: (source, sample) → the pieces of the sample's row.
 
     `tables[s]` are the opened tables of source s's parts, in the plan's order. `read_range` gives bytes [start, stop)
-    of a URL; what it raises is raised here. Memory: the tables, HELD_BYTES of groups, and the groups of the rows that
-    are asked for, each at most about twice its rows. Not for use by several threads at once.
+    of a URL; what it raises is raised here. In a store `fetch` makes what reads instead, in the thread that needs it:
+    several groups at a time, and before they are needed, if they were announced (`expect`). Memory: the tables,
+    HELD_BYTES and AHEAD_BYTES of groups, and the groups of the rows that are asked for, each at most about twice its
+    rows. For one thread; only `interrupt` may be called from others.
     """
 
     def __init__(
@@ -125,11 +108,13 @@ class Borders:
         sequence_length: int,
         dtype: str,
         read_range: ReadRange = storage.read_range,
+        fetch: Callable[[], Fetcher] | None = None,
     ) -> None:
         self._tables = [table for of_source in tables for table in of_source]
         self._sequence_length = sequence_length
         self._read_range = read_range
-        self._at_once = 1 if all(storage.is_local(table.url) for table in self._tables) else REQUESTS
+        self._fetch = fetch
+        self._ahead: Ahead | None = None
         self._per_group = group_samples(sequence_length * np.dtype(dtype).itemsize)
         self._source_first = _starts([sum(table.shards.n_samples for table in of_source) for of_source in tables])
         self._n_rows = _joined([np.diff(table.shards.first_sample) for table in self._tables])
@@ -144,15 +129,11 @@ class Borders:
 
         `DamagedDatasetError` names the file and the group where it is not what its checksum says.
         """
-        place = self._source_first[source] + sample  # among all samples of all sources
-        shard = np.searchsorted(self._first_sample, place, side="right") - 1
-        nth, row = np.divmod(place - self._first_sample[shard], self._per_group)
-        group = (self._first_group[shard] + nth).tolist()
-        n_rows = np.minimum(self._per_group, self._n_rows[shard] - nth * self._per_group).tolist()
-        words = self._groups(dict(zip(group, n_rows, strict=True)))
+        groups, row = self._located(source, sample)
+        words = self._words(groups)
         first, ends = [0], [np.empty(0, np.uint32)]
-        for g, n, r in zip(group, n_rows, row.tolist(), strict=True):
-            upto = words[g]
+        for (number, n), r in zip(groups, row.tolist(), strict=True):
+            upto = words[number]
             ends.append(upto[n + (int(upto[r - 1]) if r else 0) : n + int(upto[r])])
             first.append(first[-1] + len(ends[-1]))
         return RowBorders(
@@ -161,37 +142,86 @@ class Borders:
             ends=np.concatenate(ends).astype(np.int32),
         )
 
-    def _groups(self, n_rows: Mapping[int, int]) -> dict[int, Words]:
-        """The verified words of groups, given with their counts of rows: those held, and the others read."""
-        missing = [group for group in n_rows if group not in self._held]
-        if self._at_once == 1 or len(missing) < 2:
-            found = [self._read(group, n_rows[group]) for group in missing]
-        else:
-            with ThreadPoolExecutor(min(self._at_once, len(missing))) as pool:
-                found = list(pool.map(self._read, missing, [n_rows[group] for group in missing]))
-        read = dict(zip(missing, found, strict=True))
-        words = {group: read[group] if group in read else self._held[group] for group in n_rows}
+    def expect(self, source: npt.NDArray[np.int16], sample: Int64s) -> None:
+        """These rows will be asked for after those announced before: where borders are fetched, begin with them."""
+        if self._fetch is not None:
+            groups, _ = self._located(source, sample)
+            self._fetched_ahead().expect(group for group in groups if group.number not in self._held)
+
+    def begin(self) -> None:
+        """What was announced is not needed, or was given up; other rows will be."""
+        self.interrupt()
+        self._ahead = None
+
+    def interrupt(self) -> None:
+        """End whoever waits for borders, in another thread, with a `CancelledError`."""
+        if self._ahead is not None:
+            self._ahead.interrupt()
+
+    def _located(self, source: npt.NDArray[np.int16], sample: Int64s) -> tuple[list[Group], Int64s]:
+        """The group of each row, and its place in it."""
+        place = self._source_first[source] + sample  # among all samples of all sources
+        shard = np.searchsorted(self._first_sample, place, side="right") - 1
+        nth, row = np.divmod(place - self._first_sample[shard], self._per_group)
+        number = self._first_group[shard] + nth
+        n_rows = np.minimum(self._per_group, self._n_rows[shard] - nth * self._per_group)
+        return [Group(*one) for one in zip(number.tolist(), n_rows.tolist(), strict=True)], row
+
+    def _words(self, groups: Sequence[Group]) -> dict[int, Words]:
+        """The verified words of groups: those held, and the others read."""
+        missing = list({group.number: group for group in groups if group.number not in self._held}.values())
+        found = self._fetched_ahead().take(missing) if self._fetch is not None else map(self._read, missing)
+        read = {group.number: words for group, words in zip(missing, found, strict=True)}
+        words = {number: read[number] if number in read else self._held[number] for number, _ in groups}
         self._hold(words)
         return words
 
-    def _read(self, group: int, n_rows: int) -> Words:
-        """The words of a group, verified; where they are wrong, read once more: a transfer may have damaged them."""
-        try:
-            return self._read_once(group, n_rows)
-        except DamagedDatasetError:
-            return self._read_once(group, n_rows)
+    def _fetched_ahead(self) -> Ahead:
+        if self._fetch is None:
+            raise RuntimeError("these borders lie on a disk")
+        if self._ahead is None:
+            self._ahead = Ahead(partial(self._start, self._fetch()))
+        return self._ahead
 
-    def _read_once(self, group: int, n_rows: int) -> Words:
+    def _start(self, fetcher: Fetcher, group: Group) -> tuple[Future[Words], int]:
+        """Begin to fetch a group; how many bytes that are."""
+        _, _, start, stop = self._span(group.number)
+        return asyncio.run_coroutine_threadsafe(self._bring(fetcher, group), fetcher.loop), stop - start
+
+    async def _bring(self, fetcher: Fetcher, group: Group) -> Words:
+        """As `_read`, on the fetcher's loop."""
+        table, _, start, stop = self._span(group.number)
+        try:
+            try:
+                return self._parsed(group, await fetcher.read(table.url, start, stop))
+            except DamagedDatasetError:
+                return self._parsed(group, await fetcher.read(table.url, start, stop))
+        except FileNotFoundError as error:
+            raise _gone(table) from error
+
+    def _read(self, group: Group) -> Words:
+        """The words of a group, verified; where they are wrong, read once more: a transfer may have damaged them."""
+        table, _, start, stop = self._span(group.number)
+        try:
+            try:
+                return self._parsed(group, self._read_range(table.url, start, stop))
+            except DamagedDatasetError:
+                return self._parsed(group, self._read_range(table.url, start, stop))
+        except FileNotFoundError as error:
+            raise _gone(table) from error
+
+    def _span(self, group: int) -> tuple[BorderTable, int, int, int]:
+        """The table of a group, its number there, and its bytes [start, stop)."""
         at = int(np.searchsorted(self._table_group, group, side="right")) - 1
         table, number = self._tables[at], group - int(self._table_group[at])
         start, stop = (WORD.itemsize * table.groups.first_word[number : number + 2]).tolist()
-        try:
-            data = self._read_range(table.url, start, stop)
-        except FileNotFoundError as error:
-            raise DamagedDatasetError(f"{table.url} is listed in its dataset's manifest, but is not there") from error
+        return table, number, start, stop
+
+    def _parsed(self, group: Group, data: bytes) -> Words:
+        table, number, start, stop = self._span(group.number)
         where = f"{table.url}: group {number} (bytes {start} … {stop - 1})"
         try:
-            return parse_group(data, n_rows, self._sequence_length, int(table.groups.hashes[number]), where)
+            return parse_group(data, group.n_rows, self._sequence_length, int(table.groups.hashes[number]), where)
         except ValueError as error:
             raise DamagedDatasetError(f"{error}; copy the file anew or make the dataset again") from error
 
@@ -204,6 +234,10 @@ class Borders:
         while self._held_bytes > HELD_BYTES:
             _, gone = self._held.popitem(last=False)
             self._held_bytes -= gone.nbytes
+
+
+def _gone(table: BorderTable) -> DamagedDatasetError:
+    return DamagedDatasetError(f"{table.url} is listed in its dataset's manifest, but is not there")
 
 
 def _listed(head: Head, name: str) -> File:

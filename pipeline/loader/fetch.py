@@ -35,7 +35,8 @@ class StorageError(OSError):
 class Fetcher:
     """Reads ranges, many at once, on the event loop of fsspec's thread: `submit` from any other thread.
 
-    `deadline_seconds` holds for each range, from its first request on, waits and repetitions included.
+    `deadline_seconds` holds for each range, from its first request on, waits and repetitions included. `at_once`:
+    ranges that are read at a time.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class Fetcher:
         deadline_seconds: float = DEADLINE_SECONDS,
         stats: Stats | None = None,
         seed: int | None = None,
+        at_once: int = CONCURRENT_REQUESTS,
     ) -> None:
         self._reader = storage.RangeReader(url, options)
         self._deadline_seconds = deadline_seconds
         self.stats = stats or Stats()
         self._random = random.Random(seed)
+        self._at_once = at_once
         self._room: asyncio.Semaphore | None = None
         self._seconds: deque[float] = deque(maxlen=MEASURED)
         self._renewed_for: float = -1.0
@@ -75,7 +78,7 @@ class Fetcher:
         `StorageError` with its cause where the deadline has passed.
         """
         deadline = self.deadline() if deadline is None else deadline
-        self._room = self._room or asyncio.Semaphore(CONCURRENT_REQUESTS)
+        self._room = self._room or asyncio.Semaphore(self._at_once)
         async with self._room, self._counted():
             failures, renewed = 0, False
             while True:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from pipeline.loader.hashes import HashPages
 from pipeline.loader.mapped import MappedShards
 from pipeline.loader.parts import DamagedDatasetError, OpenPart
 from pipeline.loader.places import Int64s, Located, Places
@@ -40,6 +41,7 @@ class Granules:
         self.sequence_length = sequence_length
         self.memory_bytes = 0  # of its own: mapped pages are the page cache's
         self._mapped = MappedShards(self._places)
+        self._hashes = HashPages(self._places.parts)
         self._at_once = min(PREPARED_ROWS, self._mapped.at_once)
         self._verified = np.zeros(self._places.n_granules // 8 + 1, np.uint8)  # one bit a granule
 
@@ -141,14 +143,7 @@ class Granules:
             )
 
     def _expected(self, granule: Int64s) -> npt.NDArray[np.uint64]:
-        part, number = self._places.parts_of(granule)
-        expected = np.empty(len(granule), np.uint64)
-        for k in np.unique(part).tolist():
-            hashes = self._places.parts[k].hashes
-            if hashes is None:
-                raise RuntimeError(f"{self._places.parts[k].folder} is not on this machine's disk")
-            expected[part == k] = hashes[number[part == k]]
-        return expected
+        return self._hashes.of(*self._places.parts_of(granule))
 
     def _forget(self, shard: int) -> None:
         """Another file stands for this shard now: nothing of it is verified."""

@@ -4,6 +4,7 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from pipeline import plan as plans
 from pipeline.loader import forks, options, skips
 from pipeline.loader import state as states
 from pipeline.loader.batches import Batch, Batches, Served, Share, tensors
-from pipeline.loader.borders import Borders, open_all_borders
+from pipeline.loader.borders import Borders
 from pipeline.loader.contents import Contents, Dtype, Labels
 from pipeline.loader.dealing import Deal
 from pipeline.loader.distributed import check_batch, check_micro_batch, resolve_rank
@@ -19,7 +20,7 @@ from pipeline.loader.fetch import DEADLINE_SECONDS
 from pipeline.loader.granules import Granules
 from pipeline.loader.pinned import check_pin
 from pipeline.loader.prefetch import Prefetcher
-from pipeline.loader.reading import load_plan, open_granules
+from pipeline.loader.reading import borders_of, granules_of, load_plan, open_all
 from pipeline.loader.remote import Remote, RemoteGranules
 from pipeline.loader.sequence import TrainSequence
 from pipeline.loader.served import Chains, check_last, from_state
@@ -309,8 +310,13 @@ class StreamingLoader:
             pin_memory=self.pins_memory,
         )
         items = work.serve(self._stands.first, self._stands.skipped, self._stands.share)
+        if self._borders is not None:
+            self._borders.begin()
         self._prefetcher = Prefetcher(
-            items, PREFETCH_BATCHES, f"shardmill-loader-{self.rank}", interrupt=self._granules.interrupt
+            items,
+            PREFETCH_BATCHES,
+            f"shardmill-loader-{self.rank}",
+            interrupt=partial(_interrupt, self._granules, self._borders),
         )
         self._ender = weakref.finalize(self, self._prefetcher.close)  # a forgotten loader, or the program's end
         return self._prefetcher
@@ -338,12 +344,13 @@ class StreamingLoader:
         """The rows of these parts of each source, and where documents begin in them, if that is asked for."""
         url = self._again["mix"]
         named = list(zip((source.name for source in self.plan.sources), parts, strict=True))
-        granules = open_granules(
-            url, named, self.plan, remote=self._remote, world_size=self.world_size, stats=self._stats
+        parts_of_sources = open_all(url, named, self.plan, self._remote, self._stats)
+        granules = granules_of(
+            url, parts_of_sources, self.plan, remote=self._remote, world_size=self.world_size, stats=self._stats
         )
         if not self._contents.needs_borders:
             return granules, None
-        return granules, open_all_borders(url, named, self.plan, self._remote, self._stats)
+        return granules, borders_of(url, parts_of_sources, self.plan, self._remote, self._stats)
 
     def _go_on(self, stands: Standing) -> None:
         """Stand elsewhere; what was prepared is dropped."""
@@ -360,6 +367,13 @@ class _Walk(Iterator[Batch]):
 
     def __next__(self) -> Batch:
         return self._loader._next(self._number)
+
+
+def _interrupt(granules: Granules | RemoteGranules, borders: Borders | None) -> None:
+    """End what a loader's thread waits for."""
+    granules.interrupt()
+    if borders is not None:
+        borders.interrupt()
 
 
 def _restored(again: Mapping[str, Any], state: Mapping[str, Any]) -> StreamingLoader:

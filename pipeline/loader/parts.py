@@ -6,12 +6,12 @@ lines are parsed.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import xxhash
 
 from pipeline import plan, storage
@@ -26,25 +26,27 @@ class DamagedDatasetError(ValueError):
     """A dataset whose files are not what its manifest, its tables or its checksums say."""
 
 
-OPENED_AT_ONCE = 16  # parts: each is two small files, so in a store the time goes into waiting
+OPENED_AT_ONCE = 64  # parts in a store: each is two small files, so the time goes into waiting
 
 Read = Callable[[str], bytes]
+X = TypeVar("X")
+Y = TypeVar("Y")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenPart:
     """A tokenized dataset, ready to be read.
 
-    `folder` (a URL) holds the shard files, `table` says which samples and granules each shard has, `hashes` (uint64
-    [n_granules], mapped from disk) are the granules' xxh3-64, and None in a store, where they are read when needed.
-    `compressed`: the shards are, a frame for each granule (`mds.frames`).
+    `folder` (a URL) holds the shard files, `table` says which samples and granules each shard has; the granules'
+    checksums are read when they are needed. `compressed`: the shards are, a frame for each granule (`mds.frames`).
+    `head`: of its manifest.
     """
 
     folder: str
     fingerprint: str
     table: ShardTable
-    hashes: npt.NDArray[np.uint64] | None
-    compressed: bool = False
+    compressed: bool
+    head: "Head"
 
     def shard_url(self, place: int) -> str:
         """The file of the shard at this place of the table."""
@@ -55,12 +57,25 @@ class OpenPart:
 def open_parts(
     mix_url: str, sources: Sequence[tuple[str, Sequence[plan.Part]]], row_bytes: int, read: Read = storage.read
 ) -> list[list[OpenPart]]:
-    """The parts of these sources (their names and parts), several at a time; `read` reads a file. As `open_part`."""
+    """The parts of these sources (their names and parts); `read` reads a file. As `open_part`."""
+
+    def opened(named: tuple[str, plan.Part]) -> OpenPart:
+        return open_part(mix_url, *named, row_bytes, read)
+
+    every = at_once(
+        opened, [(name, part) for name, parts in sources for part in parts], local=storage.is_local(mix_url)
+    )
+    return [[next(every) for _ in parts] for _, parts in sources]
+
+
+def at_once(make: Callable[[X], Y], items: Sequence[X], *, local: bool) -> Iterator[Y]:
+    """make(item) of all items, in their order: many at a time where each waits for a store. (On a disk threads would
+    only wait for each other.)"""
+    if local:
+        yield from map(make, items)
+        return
     with ThreadPoolExecutor(OPENED_AT_ONCE, "shardmill-open") as pool:
-        opening = [
-            [pool.submit(open_part, mix_url, name, part, row_bytes, read) for part in parts] for name, parts in sources
-        ]
-        return [[part.result() for part in parts] for parts in opening]
+        yield from pool.map(make, items)
 
 
 def open_part(mix_url: str, source: str, part: plan.Part, row_bytes: int, read: Read = storage.read) -> OpenPart:
@@ -88,11 +103,12 @@ def open_part(mix_url: str, source: str, part: plan.Part, row_bytes: int, read: 
     if table.n_samples != part.n_samples:
         raise DamagedDatasetError(f"{url} holds {table.n_samples} samples, the mix {mix_url} says {part.n_samples}")
     _check_granules(table, granule_samples(row_bytes), url)
+    _check_hashes(folder, head, table.n_granules)
     return OpenPart(
         folder=folder,
         fingerprint=part.fingerprint,
         table=table,
-        hashes=_hashes(folder, head, table.n_granules),
+        head=head,
         compressed=_has_frames(folder, head, table.n_granules),
     )
 
@@ -162,7 +178,7 @@ def listed_bytes(folder: str, file: File, read: Read) -> bytes:
     return data
 
 
-def _hashes(folder: str, head: Head, n_granules: int) -> npt.NDArray[np.uint64] | None:
+def _check_hashes(folder: str, head: Head, n_granules: int) -> None:
     file = head.table("granules.bin")
     url = storage.join(folder, file.path)
     path = storage.local_path(url) if storage.is_local(url) else None
@@ -171,11 +187,6 @@ def _hashes(folder: str, head: Head, n_granules: int) -> npt.NDArray[np.uint64] 
         raise DamagedDatasetError(
             f"{url} has {found} bytes, the manifest says {file.bytes}, and {n_granules} granules need {8 * n_granules}"
         )
-    if path is None:
-        return None
-    if n_granules == 0:  # an empty file cannot be mapped
-        return np.empty(0, np.uint64)
-    return np.asarray(np.memmap(path, "<u8", mode="r"))
 
 
 def _has_frames(folder: str, head: Head, n_granules: int) -> bool:

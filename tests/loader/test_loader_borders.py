@@ -1,16 +1,21 @@
+import asyncio
 import shutil
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import fsspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from pipeline import manifest, storage
 from pipeline import plan as plans
-from pipeline.loader import borders
+from pipeline.loader import ahead, borders
 from pipeline.loader.borders import Borders, RowBorders, open_borders
+from pipeline.loader.fetch import Fetcher
 from pipeline.loader.parts import DamagedDatasetError
 from tests.tiny_mix import VALIDATION, make_tiny_mix, tiny_ends
 
@@ -19,17 +24,24 @@ ALL = [(source, sample) for source, n in enumerate(N_SAMPLES) for sample in rang
 ROW_BYTES = 32
 
 
-def opened(mix: str | Path, read_range: borders.ReadRange = storage.read_range) -> Borders:
+def opened(
+    mix: str | Path, read_range: borders.ReadRange = storage.read_range, fetcher: Fetcher | None = None
+) -> Borders:
     plan = plans.load(str(mix))
     tables = [
         [open_borders(str(mix), source.name, part, plan.row_bytes) for part in source.parts] for source in plan.sources
     ]
-    return Borders(tables, plan.sequence_length, plan.dtype, read_range)
+    fetch = None if fetcher is None else lambda: fetcher
+    return Borders(tables, plan.sequence_length, plan.dtype, read_range, fetch)
+
+
+def arrays(samples: list[tuple[int, int]]) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64]]:
+    source, sample = np.array(samples, np.int64).reshape(-1, 2).T
+    return source.astype(np.int16), sample
 
 
 def of(tables: Borders, samples: list[tuple[int, int]]) -> RowBorders:
-    source, sample = np.array(samples, np.int64).reshape(-1, 2).T
-    return tables.of(source.astype(np.int16), sample)
+    return tables.of(*arrays(samples))
 
 
 def ends_of(found: RowBorders) -> list[list[int]]:
@@ -141,21 +153,67 @@ def remote(tmp_path: Path) -> Iterator[str]:
     fs.rm("/borders-tiny", recursive=True)
 
 
+class Noted(Fetcher):
+    """Notes what is asked for; `meet`: nothing is answered before two ranges are asked for."""
+
+    def __init__(self, url: str, *, meet: bool = False) -> None:
+        super().__init__(url)
+        self.asked: list[tuple[int | None, int | None]] = []
+        self._both = asyncio.Barrier(2) if meet else None
+
+    async def read(self, url: str, start: int | None, stop: int | None, deadline: float | None = None) -> bytes:
+        self.asked.append((start, stop))
+        if self._both is not None:
+            await asyncio.wait_for(self._both.wait(), 10)
+        return await super().read(url, start, stop, deadline)
+
+
 @pytest.mark.usefixtures("small_groups")
 def test_groups_of_a_store_are_read_side_by_side(remote: str) -> None:
-    threads: set[int] = set()
-    both = threading.Barrier(2, timeout=10)
+    found = of(opened(remote, fetcher=Noted(remote, meet=True)), [(1, 0), (1, 4)])
+    assert ends_of(found) == [tiny_ends(1, 0), tiny_ends(1, 4)]
+    assert ends_of(of(opened(remote, fetcher=Noted(remote)), ALL)) == [tiny_ends(*which) for which in ALL]
 
-    def noted(url: str, start: int, stop: int) -> bytes:
-        both.wait()
-        threads.add(threading.get_ident())
-        return storage.read_range(url, start, stop)
 
-    before = threading.active_count()
-    assert ends_of(of(opened(remote, noted), [(1, 0), (1, 4)])) == [tiny_ends(1, 0), tiny_ends(1, 4)]
-    assert len(threads) == 2
-    assert threading.active_count() == before
-    assert ends_of(of(opened(remote), ALL)) == [tiny_ends(*which) for which in ALL]
+@pytest.mark.usefixtures("small_groups")
+def test_what_was_announced_is_there_when_it_is_asked_for(remote: str) -> None:
+    fetcher = Noted(remote)
+    tables = opened(remote, fetcher=fetcher)
+    tables.expect(*arrays(ALL))
+    n, ends = int(tables._first_group[-1]), time.monotonic() + 10
+    while len(fetcher.asked) < n:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    assert [ends_of(of(tables, [which])) for which in ALL] == [[tiny_ends(*which)] for which in ALL]
+    assert len(fetcher.asked) == n  # and each group once
+    tables.expect(*arrays(ALL))  # they are held
+    assert len(fetcher.asked) == n
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_little_is_fetched_ahead_and_all_is_served(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 100)
+    monkeypatch.setattr(borders, "HELD_BYTES", 100)
+    fetcher = Noted(remote)
+    tables = opened(remote, fetcher=fetcher)
+    tables.expect(*arrays(ALL))
+    time.sleep(0.2)
+    assert 0 < len(fetcher.asked) < 5
+    for part in (ALL[50:], ALL[:70]):  # not in the order that was announced
+        assert ends_of(of(tables, part)) == [tiny_ends(*which) for which in part]
+
+
+def test_who_waits_for_borders_can_be_interrupted(remote: str) -> None:
+    tables = opened(remote, fetcher=Noted(remote, meet=True))
+    timer = threading.Timer(0.2, tables.interrupt)
+    timer.start()
+    begin = time.monotonic()
+    with pytest.raises(CancelledError):
+        of(tables, [(1, 0)])
+    assert time.monotonic() - begin < 5
+    tables.begin()
+    assert ends_of(of(tables, [(1, 0), (0, 30)])) == [tiny_ends(1, 0), tiny_ends(0, 30)]
+    timer.join()
 
 
 def test_a_transfer_that_was_damaged_is_asked_for_again(tiny: Path) -> None:

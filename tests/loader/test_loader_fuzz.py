@@ -91,9 +91,7 @@ def open_with(changed: bytes, tiny: Path, part: plans.Part) -> bool:
         found.append(open_part(str(tiny), "code", part, ROW_BYTES, read))
     except (DamagedDatasetError, OSError):
         return True
-    same = np.array_equal(found[0].table.first_sample, good.table.first_sample)
-    assert found[0].hashes is not None and good.hashes is not None
-    return same and np.array_equal(found[0].hashes, good.hashes)
+    return np.array_equal(found[0].table.first_sample, good.table.first_sample) and found[0].folder == good.folder
 
 
 def test_tables_of_shards(tiny: Path) -> None:

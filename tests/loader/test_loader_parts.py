@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import manifest
 from pipeline import plan as plans
+from pipeline.loader.hashes import HashPages
 from pipeline.loader.parts import DamagedDatasetError, open_part
 from tests.tiny_mix import make_tiny_mix
 
@@ -30,8 +31,9 @@ def test_a_part_is_its_table_its_hashes_and_its_files_sizes(tiny: Path, part: pl
     opened = open_part(str(tiny), "code", part, ROW_BYTES)
     assert opened.table.first_sample.tolist() == [0, 1, 24, 32]
     assert opened.table.first_granule.tolist() == [0, 1, 4, 5]
-    assert opened.hashes is not None and opened.hashes.dtype == np.uint64
-    assert len(opened.hashes) == 5
+    hashes = HashPages([opened]).of(np.zeros(5, np.int64), np.arange(5)[::-1])
+    assert hashes.dtype == np.uint64
+    assert hashes[::-1].tobytes() == (Path(opened.folder) / "granules.bin").read_bytes()
     assert (Path(opened.folder) / "shard.00003.mds").is_file()
     assert opened.fingerprint == part.fingerprint
 
@@ -86,3 +88,24 @@ def test_missing_or_cut_hashes_are_refused(tmp_path: Path, n_bytes: int | None, 
 def test_a_table_for_other_granules_is_refused(tiny: Path, part: plans.Part) -> None:
     with pytest.raises(DamagedDatasetError, match="shard 3 has 3 granules, its samples need 23"):
         open_part(str(tiny), "code", part, row_bytes=32 * 1024)
+
+
+def test_checksums_are_read_by_pages_and_few_are_held(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [open_part(str(tiny), "code", part, ROW_BYTES) for part in plans.load(str(tiny)).sources[0].parts]
+    every = [(n, g) for n, part in enumerate(parts) for g in range(part.table.n_granules)]
+    part, number = np.array(every * 2, np.int64).T
+    expected = HashPages(parts).of(part, number)
+    monkeypatch.setattr("pipeline.loader.hashes.PAGE", 2)
+    monkeypatch.setattr("pipeline.loader.hashes.HELD_PAGES", 1)
+    pages = HashPages(parts)
+    assert np.array_equal(pages.of(part, number), expected)
+    assert len(pages._held) == 1
+
+
+def test_a_table_of_checksums_that_was_cut_is_told(tmp_path: Path) -> None:
+    mix, part, folder = own_mix(tmp_path)
+    opened = open_part(mix, "code", part, ROW_BYTES)
+    table = folder / "granules.bin"
+    table.write_bytes(table.read_bytes()[:-1])
+    with pytest.raises(DamagedDatasetError, match=r"granules\.bin ends before checksum 5"):
+        HashPages([opened]).of(np.zeros(1, np.int64), np.zeros(1, np.int64))
