@@ -88,7 +88,8 @@ Refused also then: another seed, order, tokenizer, shape of rows; a source with 
 
 Object stores. `StreamingLoader("s3://bucket/mixes/demo", storage_options={…}, …)` takes any URL of fsspec (`s3://`
 needs `pip install shardmill[s3]`). The order is known, so what the rank needs of this block of positions and the next
-is fetched ahead, in the order of need, neighbours in one request, each granule once a block. `memory_bytes` holds it,
+is fetched ahead, in the order of need, neighbours in one request, each granule once a block, the borders of documents
+with them. `memory_bytes` holds it,
 by default 2 · block rows · row bytes / world_size (at most 2 GiB / world_size; `stats()["memory_bytes"]` is the whole
 bound, with 64 MiB on the way). Less is an error that names the figure, unless there is `cache_dir` with `cache_bytes`:
 a disk cache for all processes of the node, least recently used out first, each entry verified when it is read, nothing
@@ -108,11 +109,11 @@ iterates over it first; after a fork make another (or `copy()` it).
 
 How it works, in the order of the flow: `distributed` (who am I), `options`, `parts` (open a tokenized dataset),
 `sequence` (position → samples), `dealing` and `skips` (global batches, ranks' parts, micro-batches, what is left out),
-`reading` (the door to the rows): `granules`, `places` and `mapped` (local), or `remote`, `window`, `checked`,
-`known`, `fetch` and `cache` (object stores); `buffers` and `pinned` (memory that is taken again); `borders`, `targets`
-and `contents` (documents, labels, what a batch holds), `batches` (one after the other), `prefetch` (in a thread, two
-ahead), `standing` (what was received), `state`, `forks` and `served` (what a checkpoint keeps), `loader` (the class). A
-batch is its receiver's own for good.
+`reading` (the door to the rows): `granules`, `places`, `hashes` and `mapped` (local), or `remote`, `window`, `checked`,
+`known`, `fetch` and `cache` (object stores); `buffers` and `pinned` (memory that is taken again); `borders`, `ahead`,
+`targets` and `contents` (documents, labels, what a batch holds), `batches` (one after the other), `prefetch` (in a
+thread, two ahead), `standing` (what was received), `state`, `forks` and `served` (what a checkpoint keeps), `loader`
+(the class). A batch is its receiver's own for good.
 
 Compressed mixes (`compression: zstd` in the recipe; `pip install shardmill[zstd]`) are served alike, a granule being a
 frame of its shard (`mds.frames`): so nothing is read whole, and order and ranks' shares are those of the same mix
