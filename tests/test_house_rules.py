@@ -108,7 +108,7 @@ def test_what_trainers_import_needs_no_jobs_library(package: str, heavy: str) ->
 
 
 def test_torch_is_imported_where_a_tensor_is_made() -> None:
-    allowed = {f"pipeline/loader/{name}.py" for name in ("batches", "mosaic", "torch_dataset")}
+    allowed = {f"pipeline/loader/{name}.py" for name in ("batches", "mosaic", "pinned", "torch_dataset")}
     assert {shown(path) for path in MODULES if imports_any(path, "torch")} <= allowed
 
 

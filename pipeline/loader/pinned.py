@@ -29,7 +29,7 @@ class PinnedBuffers:
         return {name: self._tensor(array) for name, array in arrays.items()}
 
     def _tensor(self, array: npt.NDArray[Any]) -> Any:
-        import torch
+        import torch  # only where a tensor is made
 
         if not isinstance(array.base, torch.Tensor):
             copied = self.empty(array.shape, array.dtype)
@@ -42,7 +42,7 @@ def check_pin(format: str) -> None:
     """`ValueError` where no batch could be pinned."""
     if format != "torch":
         raise ValueError(f'pin_memory=True gives torch tensors, not format "{format}"')
-    import torch
+    import torch  # only where a tensor is made
 
     if not torch.cuda.is_available():
         raise ValueError(
