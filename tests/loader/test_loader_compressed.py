@@ -12,7 +12,7 @@ from pipeline import manifest
 from pipeline import plan as plans
 from pipeline.loader import DamagedDatasetError, StreamingLoader
 from pipeline.mds.frames import FRAMES
-from tests.loader.faulty_proxy import faulty_proxy
+from tests.faulty_proxy import faulty_proxy
 from tests.loader.s3_server import s3_server, storage_options, upload
 from tests.tiny_mix import make_tiny_mix, tiny_row, tiny_shard
 
