@@ -21,17 +21,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import xxhash
 
 from pipeline import document, manifest, storage
 from pipeline.alarms import check_balance
 from pipeline.manifest import Dataset, File, Spec
-from pipeline.mds.compression import Compression, decompress
-from pipeline.mds.layout import fixed_row_offset
-from pipeline.mds.reader import Shard
 from pipeline.tables.sink import Sink
 from pipeline.tokenized.commit import commit
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, hash_order, place
+from pipeline.tokenized.rows import shard_rows, verified
 from pipeline.tokenized.shards import GROUP_PIECES, STAGE, Documents, Shape, provenance_path, write_shard
 
 VERSION = 1
@@ -161,7 +158,7 @@ def _tails(dataset: Dataset, by_path: Mapping[str, File], shape: Shape, ranges: 
     shard = by_path.get(shape.shard_file(ranges.n_partitions))
     if shard is not None:
         pieces = _table(dataset, by_path[provenance_path(ranges.n_partitions)])
-        rows = _rows(dataset, shard, shape)
+        rows = shard_rows(dataset, shard, shape)
         runs = [
             rows[row, first:last].tobytes()
             for row, first, last in zip(
@@ -216,7 +213,7 @@ def _documents(dataset: Dataset, job: _Job, shape: Shape) -> Documents:
         lengths.append(last - first)
         row = pieces.column("row").to_numpy().astype(np.int64)
         places.append(int(of_tails.sum()) + row * shape.sequence_length + first)
-        tokens.append(np.ascontiguousarray(_rows(dataset, job.shard, shape)).reshape(-1))
+        tokens.append(np.ascontiguousarray(shard_rows(dataset, job.shard, shape)).reshape(-1))
     every = np.concatenate(tokens) if tokens else np.zeros(0, little)
     return _put_together(
         pa.concat_arrays(doc_ids),
@@ -260,26 +257,5 @@ def _put_together(
     )
 
 
-def _rows(dataset: Dataset, file: File, shape: Shape) -> npt.NDArray[Any]:
-    """The rows of a shard, [n, sequence_length]."""
-    data = _verified(dataset, file)
-    if shape.compression is not None:
-        head = fixed_row_offset(shape.columns, file.rows, compression=shape.compression)
-        data = decompress(Compression.ZSTD, data, head + file.rows * shape.row_bytes)
-    return Shard(data, dataset.file_url(file)).array("tokens")
-
-
 def _table(dataset: Dataset, file: File) -> pa.Table:
-    return pq.read_table(pa.BufferReader(_verified(dataset, file))).combine_chunks()
-
-
-def _verified(dataset: Dataset, file: File) -> bytes:
-    """A listed file's bytes; `ValueError` where they are not those that were listed: a damaged row must not be given a
-    new checksum."""
-    data = storage.read(dataset.file_url(file))
-    if (found := xxhash.xxh3_64_hexdigest(data)) != file.xxh3:
-        raise ValueError(
-            f"{dataset.file_url(file)} is damaged: its xxh3 is {found}, the manifest says {file.xxh3}; nothing was "
-            "published. Put the file back from a copy of the root"
-        )
-    return data
+    return pq.read_table(pa.BufferReader(verified(dataset, file))).combine_chunks()

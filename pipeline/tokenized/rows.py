@@ -1,0 +1,34 @@
+"""The rows of a tokenized dataset's shards, and its other files, as they are listed: verified, compressed or not."""
+
+from typing import Any
+
+import numpy.typing as npt
+import xxhash
+
+from pipeline import storage
+from pipeline.manifest import Dataset, File
+from pipeline.mds.compression import Compression, decompress
+from pipeline.mds.layout import fixed_row_offset
+from pipeline.mds.reader import Shard
+from pipeline.tokenized.shards import Shape
+
+
+def shard_rows(dataset: Dataset, file: File, shape: Shape) -> npt.NDArray[Any]:
+    """The rows of a shard, [n, sequence_length]. `ValueError` where its file is damaged."""
+    data = verified(dataset, file)
+    if shape.compression is not None:
+        head = fixed_row_offset(shape.columns, file.rows, compression=shape.compression)
+        data = decompress(Compression.ZSTD, data, head + file.rows * shape.row_bytes)
+    return Shard(data, dataset.file_url(file)).array("tokens")
+
+
+def verified(dataset: Dataset, file: File) -> bytes:
+    """A listed file's bytes; `ValueError` where they are not those that were listed: of a damaged row nothing must be
+    said, and it must not be given a new checksum."""
+    data = storage.read(dataset.file_url(file))
+    if (found := xxhash.xxh3_64_hexdigest(data)) != file.xxh3:
+        raise ValueError(
+            f"{dataset.file_url(file)} is damaged: its xxh3 is {found}, the manifest says {file.xxh3}; nothing was "
+            "written. Put the file back from a copy of the root"
+        )
+    return data
