@@ -68,7 +68,8 @@ def _states(mix: Path) -> dict[str, dict[str, Any]]:
     with StreamingLoader(mix, global_batch_size=GLOBAL_BATCH, rank=RANK, world_size=WORLD_SIZE) as loader:
         middle = loader.plan.budget_samples // 2 // GLOBAL_BATCH * GLOBAL_BATCH
         start = loader.state_dict()
-        loader.skip(0, middle - 2 * loader.plan.block_samples)  # else all blocks would be hashed here; the last one is
+        if (first := middle - 2 * loader.plan.block_samples) > 0:
+            loader.skip(0, first)  # else all blocks would be hashed here; the last one is
         states = {"start": start, "middle": loader.state_dict({"next_position": middle})}
     block.cache_clear()  # opening the mix has made its first block, and forked processes would know it
     return states

@@ -88,9 +88,10 @@ def _folded_product(one: npt.NDArray[np.uint64], other: npt.NDArray[np.uint64]) 
     return upper ^ ((middle << half) | (low & mask))
 
 
-def doc_id_bytes(doc_ids: pa.Array) -> npt.NDArray[np.uint8]:
+def doc_id_bytes(doc_ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     """The doc_ids of an Arrow column (any binary type) as uint8 [n, 16]; `ValueError` where one is not 16 bytes."""
-    wide = doc_ids.cast(pa.large_binary())
+    whole = doc_ids.combine_chunks() if isinstance(doc_ids, pa.ChunkedArray) else doc_ids
+    wide = whole.cast(pa.large_binary())
     offsets = np.frombuffer(wide.buffers()[1] or b"", np.int64)[wide.offset : wide.offset + len(wide) + 1]
     if wide.null_count or (np.diff(offsets) != DOC_ID_BYTES).any():
         values = doc_ids.to_pylist()

@@ -77,6 +77,12 @@ def test_order_hashes_are_spread_and_their_keys_independent() -> None:
         assert abs(np.bincount(quarter.astype(np.int64), minlength=4) - 2500).max() < 4 * 43.3
 
 
+def test_a_column_in_pieces_is_one_column() -> None:
+    ids = doc_ids("s", "f", np.arange(5))
+    pieces = pa.chunked_array([pa.array(ids[:2], pa.binary()), pa.array(ids[2:], pa.binary())])
+    assert [bytes(row) for row in doc_id_bytes(pieces)] == ids
+
+
 @pytest.mark.parametrize("value", [None, b"short", b"seventeen bytes.."])
 def test_a_doc_id_of_another_size_is_refused(value: bytes | None) -> None:
     with pytest.raises(ValueError, match=r"doc_id in row 1 is .*; a doc_id is 16 bytes"):
