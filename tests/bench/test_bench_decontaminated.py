@@ -107,3 +107,8 @@ def test_the_filter_pass_of_the_memory_runs_on_what_is_written_for_it(tmp_path: 
     (tmp_path / "index.npz").write_bytes(dump(index_items([("many", TEXTS[3])], ngram=13)))
     decontaminated_memory.work(folder, 2, None)
     decontaminated_memory.work(folder, 2, 0.8)
+
+
+def test_another_alignment_tells_how_much_of_an_item_is_there() -> None:
+    assert decontaminated.aligned("a b, c d", "x A\nb y c") == 0.75
+    assert decontaminated.aligned("a b c d", "d c b a") == 0.25
