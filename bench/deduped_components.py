@@ -160,7 +160,7 @@ def _in_order(labels: pa.Table) -> npt.NDArray[np.int64]:
 
 def _written(folder: Path, table: str) -> Step:
     """A step that a forked process has written."""
-    files = sorted(folder.rglob("*.parquet*"))  # with the name of the try that wrote it
+    files = sorted(folder.rglob("*.parquet"))
     n_rows = sum(pq.read_metadata(file).num_rows for file in files)
     return Step(table=table, urls=tuple(map(str, files)), n_rows=n_rows, counts=Counter(), notes=())
 

@@ -88,7 +88,9 @@ class Sink:
         data. Until then no two tries share a name: Spark closes the input of one that it kills, which looks like its
         end, and what that one makes of half its input must not come over another's file. `lasting`: as
         `storage.write` has it."""
-        path = manifest.name_of_try(path, self._try)
+        self._store(table, manifest.name_of_try(path, self._try), data, n_rows, lasting)
+
+    def _store(self, table: str, path: str, data: storage.Data, n_rows: int, lasting: bool = True) -> None:
         storage.write(storage.join(self.attempt_url, path), data, lasting=lasting)
         digest = xxhash.xxh3_64()
         for piece in storage.pieces(data):
@@ -133,7 +135,8 @@ class Sink:
         part.writer.close()
         number = self._numbers[table]
         self._numbers[table] += 1
-        self.put(table, f"{table}/{self.name}-{number:04d}.parquet", part.buffer.getvalue(), part.n_rows)
+        path = f"{table}/{self.name}-{number:04d}.parquet"  # no other try's, also when it is published
+        self._store(table, path, part.buffer.getvalue(), part.n_rows)
 
 
 def _flush(part: _Part, wanted: pa.Schema) -> None:
