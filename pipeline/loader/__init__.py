@@ -125,5 +125,6 @@ place.
 
 from pipeline.loader.loader import StreamingLoader
 from pipeline.loader.parts import DamagedDatasetError
+from pipeline.retries import StorageError
 
-__all__ = ["DamagedDatasetError", "StreamingLoader"]
+__all__ = ["DamagedDatasetError", "StorageError", "StreamingLoader"]

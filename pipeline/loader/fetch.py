@@ -17,6 +17,7 @@ from statistics import median
 
 from pipeline import storage
 from pipeline.loader.stats import Stats
+from pipeline.retries import StorageError
 
 CONCURRENT_REQUESTS = 16  # of a loader; a second one for a slow request comes on top
 DEADLINE_SECONDS = 120.0
@@ -26,10 +27,6 @@ HEDGE_SECONDS = 0.05, 2.0  # at least and at most
 UNMEASURED_SECONDS = 0.5  # before there are MEASURED_LEAST to go by: ten times what a store takes for a small range
 MEASURED, MEASURED_LEAST = 64, 4  # recent requests whose median counts
 ATTEMPT_SECONDS = 30.0
-
-
-class StorageError(OSError):
-    """A range that could not be read before the deadline; the cause is the last failure."""
 
 
 class Fetcher:

@@ -25,7 +25,7 @@ from pipeline.loader import StreamingLoader
 from tests.loader.s3_server import storage_options
 
 BATCH = 16
-URL = "s3://bucket/root/mixes/tiny"
+URL = "s3://bucket/data/mixes/tiny"
 LAST_BATCHES = 10  # of the round that ends by itself
 BEGIN_SECONDS = 60
 ENDS: tuple[tuple[str, signal.Signals, int], ...] = (  # how, the signal, the exit code

@@ -1,4 +1,4 @@
-"""An S3 server on this machine for tests: moto's, and a bucket with the files of a folder."""
+"""An S3 server (`tests.s3_server`) with one bucket, which holds the files of a folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from moto.server import ThreadedMotoServer
+
+from tests import s3_server as servers
 
 BUCKET = "bucket"
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
@@ -15,15 +16,9 @@ CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "re
 @contextmanager
 def s3_server() -> Iterator[str]:
     """The URL of a server with an empty bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
-        client(endpoint).create_bucket(Bucket=BUCKET)
-        yield endpoint
-    finally:
-        server.stop()
+    with servers.s3_server() as server:
+        server.make_bucket(BUCKET)
+        yield server.url
 
 
 def client(endpoint: str) -> Any:

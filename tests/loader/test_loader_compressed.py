@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 LENGTH = 2048
-URL = "s3://bucket/root/mixes/tiny"
+URL = "s3://bucket/data/mixes/tiny"
 GIVEN: dict[str, Any] = {"global_batch_size": 8, "rank": 1, "world_size": 2, "format": "numpy", "labels": "shifted"}
 
 
@@ -40,7 +40,7 @@ def mix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(mix: Path) -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with s3_server() as endpoint:
-        upload(endpoint, mix.parent.parent, "root")
+        upload(endpoint, mix.parent.parent, "data")
         yield endpoint
 
 

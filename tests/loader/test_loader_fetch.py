@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pipeline.loader import fetch
-from pipeline.loader.fetch import Fetcher, StorageError
+from pipeline.loader.fetch import Fetcher
+from pipeline.retries import StorageError
 
 URL = "memory://bucket/file"
 DATA = bytes(range(100))

@@ -381,9 +381,9 @@ def test_what_cannot_be_skipped_is_refused(mix: Path, at: Callable[..., None]) -
 @pytest.mark.filterwarnings("ignore:Boto3 will no longer support:Warning")
 def test_a_mix_in_an_object_store(mix: Path, at: Callable[..., None], tmp_path: Path) -> None:
     with s3_server() as endpoint:
-        upload(endpoint, mix.parent.parent, "root")
+        upload(endpoint, mix.parent.parent, "data")
         reading = {"storage_options": storage_options(endpoint), "cache_dir": tmp_path / "cache", "cache_bytes": 2**24}
-        dataset = ordered("s3://bucket/root/mixes/tiny", **reading)
+        dataset = ordered("s3://bucket/data/mixes/tiny", **reading)
         assert served(loader_of(dataset, 2)) == global_batches(mix)
     assert any((tmp_path / "cache").rglob("*"))
 

@@ -19,7 +19,7 @@ import pytest
 from pipeline import plan as plans
 from pipeline import storage
 from pipeline.loader import DamagedDatasetError, StreamingLoader
-from pipeline.loader.fetch import StorageError
+from pipeline.retries import StorageError
 from tests.faulty_proxy import FAULTS, FaultyProxy, faulty_proxy
 from tests.loader.s3_server import BUCKET, client, s3_server, storage_options, upload
 from tests.tiny_mix import make_tiny_mix, tiny_shard
@@ -54,11 +54,11 @@ def mix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(mix: Path) -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with s3_server() as endpoint:
-        upload(endpoint, mix.parent.parent, "root")
+        upload(endpoint, mix.parent.parent, "data")
         yield endpoint
 
 
-def opened(endpoint: str, url: str = "s3://bucket/root/mixes/tiny", **options: Any) -> StreamingLoader:
+def opened(endpoint: str, url: str = "s3://bucket/data/mixes/tiny", **options: Any) -> StreamingLoader:
     given: dict[str, Any] = {"global_batch_size": BATCH, "rank": 0, "world_size": 1, "format": "numpy"} | options
     return StreamingLoader(url, storage_options=storage_options(endpoint), **given)
 
@@ -133,7 +133,7 @@ def test_validation_and_resuming_work_from_a_store(mix: Path, server: str) -> No
 
 def served_seconds(proxy: FaultyProxy, mix: Path) -> float:
     """How long two blocks take, opening aside: it is a row of small files, where nothing hides a fault."""
-    there = opened(proxy.url, url="s3://bucket/root/mixes/wide", rank=1, world_size=4)
+    there = opened(proxy.url, url="s3://bucket/data/mixes/wide", rank=1, world_size=4)
     begin = time.perf_counter()
     compare(local(mix, rank=1, world_size=4), there)
     return time.perf_counter() - begin
@@ -145,7 +145,7 @@ def test_a_store_that_fails_in_all_ways_serves_the_same_batches_at_half_the_spee
     """A quarter of the requests fail: 5 % each of 503, resets, truncations, stalls of 5 seconds, flipped bits."""
     wide = shutil.copytree(mix, mix.parent / "wide")
     big_blocks(wide, 8192, block_samples=4096)
-    upload(server, wide, "root/mixes/wide")
+    upload(server, wide, "data/mixes/wide")
     rates, made = [], Counter[str]()
     for seed in range(9):  # each run beside a faultless one: the machine is not always the same
         with faulty_proxy(server, 0.0) as proxy:
@@ -163,7 +163,7 @@ def test_damage_in_the_store_is_named_after_it_was_fetched_again(mix: Path, serv
     key = tiny_shard(mix, "docs").relative_to(mix.parent.parent).as_posix()
     body = bytearray(tiny_shard(mix, "docs").read_bytes())
     body[-1] ^= 1
-    client(server).put_object(Bucket=BUCKET, Key=f"root/{key}", Body=bytes(body))
+    client(server).put_object(Bucket=BUCKET, Key=f"data/{key}", Body=bytes(body))
     try:
         begin = time.perf_counter()
         with (
@@ -175,7 +175,7 @@ def test_damage_in_the_store_is_named_after_it_was_fetched_again(mix: Path, serv
         assert any(note.startswith("while preparing positions") for note in caught.value.__notes__)
         assert time.perf_counter() - begin < 30
     finally:
-        client(server).put_object(Bucket=BUCKET, Key=f"root/{key}", Body=tiny_shard(mix, "docs").read_bytes())
+        client(server).put_object(Bucket=BUCKET, Key=f"data/{key}", Body=tiny_shard(mix, "docs").read_bytes())
 
 
 def test_a_small_memory_is_refused_with_the_figure_and_enough_with_a_cache(

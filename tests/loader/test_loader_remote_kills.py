@@ -50,7 +50,7 @@ def mix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(mix: Path) -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with s3_server() as endpoint:
-        upload(endpoint, mix.parent.parent, "root")
+        upload(endpoint, mix.parent.parent, "data")
         yield endpoint
 
 

@@ -39,8 +39,8 @@ def mix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def there(mix: Path) -> Iterator[StreamingLoader]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with s3_server() as endpoint:
-        upload(endpoint, mix.parent.parent, "root")
-        url = "s3://bucket/root/mixes/tiny"
+        upload(endpoint, mix.parent.parent, "data")
+        url = "s3://bucket/data/mixes/tiny"
         with StreamingLoader(url, storage_options=storage_options(endpoint), **ASKED) as loader:
             yield loader
 
