@@ -1,7 +1,7 @@
 """Deduplication: planted near-duplicates, datatrove and ours on the same text by stage, and whether cost is linear.
 
-    python -m bench.deduped            150,000 planted pairs; 51 MB of text; up to 800,000 synthetic signatures; graphs
-                                       of 1 million edges
+    python -m bench.deduped            150,000 planted pairs; 51 MB of text; up to 3.2 million synthetic signatures;
+                                       graphs of 1 million edges
     python -m bench.deduped --full     and 400 MB of text without datatrove; up to 20 million signatures, twice; graphs
                                        of 10 million edges
     python -m bench.deduped --quick    small sizes, at which the figures mean little: for development
@@ -15,8 +15,9 @@ Four parts, the first three with 14 bands of 8 rows of 5-word shingles:
   datatrove's four stages on the same text and as many processes, in one run (`deduped_stage`, `deduped_peer`). The text
   is that of `filtered`: documentation and docstrings. With `--full` source code too, in three sizes. The session is
   warm; *fixed* is what a source of a few documents takes then.
-* `linear`: 1, 2, 4 and 8 times as many signatures, without and with a heavy bucket (`deduped_linear`). `--full` takes
-  4 bands of 8 rows for the 20 million: 14 would be 9 GB of signatures, written in minutes.
+* `linear`: 1, 2, 4 and 8 times as many signatures, without and with a heavy bucket (`deduped_linear`): 400,000 and on
+  decided by the driver, with `--full` also 2.5 million and on by joins. Those have 4 bands of 8 rows: with 14 the 20
+  million would be 9 GB of signatures, written in minutes.
 * `components`: random graphs, stars, cliques and paths by star rounds and by union-find, which must agree
   (`deduped_components`).
 
@@ -34,6 +35,7 @@ from tempfile import TemporaryDirectory
 from pyspark.sql import SparkSession
 
 from bench import deduped_components, deduped_linear, deduped_planted, deduped_stage, peers
+from bench.deduped_linear import Linear
 from bench.deduped_planted import BANDS, ROWS
 from bench.deduped_stage import Prepared, StageCost
 from bench.measure import Cost
@@ -49,15 +51,6 @@ FEWER = (4, 2, 1)  # the large text is given in these parts, to see what grows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear:
-    """Synthetic signatures: the smallest number of documents, the bands, and how often each size is run."""
-
-    documents: int
-    bands: int = BANDS
-    rounds: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
 class Sizes:
     """`pairs` to plant; bytes of text that both sides read, and of the large one that we do (0: none); synthetic
     signatures; `edges` of a graph, of whose paths each has `path_vertices`; `rounds` of our stage. `peer`: datatrove is
@@ -66,7 +59,7 @@ class Sizes:
     pairs: int = 150_000
     text_bytes: int = 51_000_000
     large_bytes: int = 0
-    linear: tuple[Linear, ...] = (Linear(documents=100_000, rounds=3),)
+    linear: tuple[Linear, ...] = (Linear(documents=400_000),)
     edges: int = 1_000_000
     path_vertices: int = 100_000
     processes: int = os.cpu_count() or 1
@@ -77,7 +70,7 @@ class Sizes:
 DEFAULT = Sizes()
 FULL = Sizes(
     large_bytes=400_000_000,
-    linear=(Linear(documents=100_000, rounds=3), Linear(documents=2_500_000, bands=4)),
+    linear=(Linear(documents=400_000), Linear(documents=2_500_000, bands=4, in_memory=False)),
     edges=10_000_000,
 )
 QUICK = Sizes(
@@ -103,7 +96,7 @@ def main(sizes: Sizes = DEFAULT, parts: Sequence[str] = PARTS) -> None:
                 stage(spark, sizes, Path(folder))
             if "linear" in parts:
                 for linear in sizes.linear:
-                    deduped_linear.main(spark, linear.documents, linear.bands, ROWS, linear.rounds)
+                    deduped_linear.main(spark, linear, ROWS)
             if "components" in parts:
                 deduped_components.main(spark, sizes.edges, sizes.path_vertices)
     finally:

@@ -186,11 +186,14 @@ def paired(
     each vertex whether it has an earlier document."""
     if not len(bucket):
         return bucket, bucket, bucket, bucket
-    order = np.lexsort((affinity, number, bucket))
+    order = np.argsort(bucket)
+    rank = np.cumsum(np.diff(bucket[order], prepend=bucket[order[0]]) != 0)
+    order = order[np.argsort(rank << 32 | number[order])]  # by bucket, then number
     bucket, affinity, number = bucket[order], affinity[order], number[order]
     # A vertex stands in a bucket as often as there are copies of its text.
-    first = np.concatenate(([True], (np.diff(bucket) != 0) | (np.diff(number) != 0)))
-    bucket, affinity, number = _with_new(bucket[first], affinity[first], number[first], earlier)
+    first = np.flatnonzero(np.concatenate(([True], (np.diff(bucket) != 0) | (np.diff(number) != 0))))
+    affinity = np.minimum.reduceat(affinity, first)
+    bucket, affinity, number = _with_new(bucket[first], affinity, number[first], earlier)
     a, b = candidate_pairs(bucket.view(np.uint64), number, affinity.view(np.uint64)).T
     wanted = ~(earlier[a] & earlier[b])
     return a[wanted], b[wanted], *_largest(bucket, number, earlier)

@@ -1,7 +1,10 @@
 """What is decided of every document where one process can hold all signatures: the same as by joins, at a fraction of
 their cost. The steps are those of `spark`, on arrays."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +20,7 @@ from pipeline.deduped.inputs import ABOVE_ALL, Inputs
 MAX_DOCUMENTS = 1_000_000  # 1.4 KB each at the peak with 112 numbers (measured with 400,000)
 PAIRS_AT_ONCE = 1 << 14  # whose signatures are compared: 15 MB, which the processor's cache holds
 HASHED_AT_ONCE = 1 << 14  # vertices, likewise
+THREADS = min(8, os.cpu_count() or 1)  # a band each, whose rows are held in some 100 bytes a document
 
 
 _COLUMNS = pa.schema(
@@ -157,14 +161,18 @@ def _with_rows(columns: pa.Table, table: pa.Table, n_new: int) -> pa.Table:
 
 def _candidates(documents: _Documents, params: DedupParams) -> tuple[Int64s, Int64s, Int64s, Int64s]:
     """As `batches.paired`."""
-    vertices = np.flatnonzero(documents.has_words)
-    speakers = documents.speaker[vertices]
-    buckets = np.empty((params.bands, len(vertices)), np.int64)
-    for i in range(0, len(vertices), HASHED_AT_ONCE):
-        values = documents.signatures[speakers[i : i + HASHED_AT_ONCE]]
+    rows = np.sort(documents.speaker[documents.has_words])  # as the signatures lie: any other order takes twice as long
+    vertices = documents.vertex[rows]
+    buckets = np.empty((params.bands, len(rows)), np.int64)
+
+    def hashed(i: int) -> None:
+        values = documents.signatures[rows[i : i + HASHED_AT_ONCE]]
         hashes = minhash.band_hashes(values, bands=params.bands, rows=params.rows)
         buckets[:, i : i + HASHED_AT_ONCE] = hashes.T.view(np.int64)
-    found = [_of_band(documents, vertices, buckets, band) for band in range(params.bands)]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(hashed, range(0, len(rows), HASHED_AT_ONCE)))
+        found = list(pool.map(partial(_of_band, documents, vertices, buckets), range(params.bands)))
     every = pairs.unique_pairs(np.concatenate([np.column_stack((a, b)) for a, b, _, _ in found]))
     sizes = np.concatenate([size for *_, size in found])
     most = sizes == sizes.max(initial=0)

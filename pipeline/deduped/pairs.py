@@ -30,11 +30,14 @@ def candidate_pairs(
     """
     if not len(bucket) == len(document) == len(affinity):
         raise ValueError(f"{len(bucket)} buckets, {len(document)} documents, {len(affinity)} affinities: give as many")
-    order = np.lexsort((document, affinity, bucket))
-    bucket, document, affinity = bucket[order], document[order], affinity[order]
+    order = np.argsort(bucket)
+    bucket = bucket[order]
     borders = np.flatnonzero(bucket[1:] != bucket[:-1]) + 1
     starts = np.concatenate(([0], borders, [len(bucket)])).astype(np.int64)
     sizes = np.diff(starts)
+    large = np.repeat(sizes > ALL_PAIRS, sizes)  # in the others no order matters
+    order[large] = order[large][np.lexsort((document[order[large]], affinity[order[large]], bucket[large]))]
+    document, affinity = document[order], affinity[order]
     most = np.where(sizes <= ALL_PAIRS, sizes * (sizes - 1) // 2, sizes * (NEIGHBOURS + 2)).sum()
     out = np.empty((most, 2), dtype=np.int64)
     n_pairs = _pair(starts, document, affinity, ALL_PAIRS, NEIGHBOURS, out)
@@ -42,12 +45,14 @@ def candidate_pairs(
 
 
 def unique_pairs(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Pairs (int64 [k, 2]) ascending, each once, smaller number first; a number paired with itself goes."""
-    low, high = pairs.min(axis=1), pairs.max(axis=1)
-    order = np.lexsort((high, low))
-    low, high = low[order], high[order]
-    new = np.concatenate(([True], (low[1:] != low[:-1]) | (high[1:] != high[:-1])))[: len(low)] & (low != high)
-    return np.column_stack((low[new], high[new]))
+    """Pairs (int64 [k, 2], of numbers below 2³²) ascending, each once, smaller number first; a number paired with
+    itself goes. `ValueError` for other numbers."""
+    if len(pairs) and not (pairs.min() >= 0 and pairs.max() < 2**32):
+        raise ValueError(f"pairs of numbers from {pairs.min()} to {pairs.max()}: give 0 … 2**32 - 1")
+    low, high = pairs.min(axis=1).astype(np.uint64), pairs.max(axis=1).astype(np.uint64)
+    both = np.sort(low[low != high] << np.uint64(32) | high[low != high])  # one number is sorted 5 times as fast as two
+    both = both[np.append(True, np.diff(both) != 0)[: len(both)]]
+    return np.column_stack((both >> np.uint64(32), both & np.uint64(2**32 - 1))).astype(np.int64)
 
 
 def shared(bucket: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -3,8 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.deduped.pairs import unique_pairs
-
 
 def star_components(edges: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The answer of `components`, by alternating large-star and small-star: on arrays.
@@ -19,6 +17,12 @@ def star_components(edges: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64]
     labels = vertices.copy()
     labels[np.searchsorted(vertices, stars[:, 1])] = stars[:, 0]
     return vertices, labels
+
+
+def unique_pairs(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Pairs of any numbers ascending, each once, smaller number first; a number paired with itself goes."""
+    both = np.sort(pairs, axis=1)
+    return np.unique(both[both[:, 0] != both[:, 1]], axis=0)
 
 
 def large_star(edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

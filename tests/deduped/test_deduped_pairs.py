@@ -96,6 +96,11 @@ def test_unique_pairs() -> None:
     assert unique_pairs(pairs).tolist() == [[1, 2], [1, 3]]
     empty: npt.NDArray[np.int64] = pairs[:0]
     assert unique_pairs(empty).shape == (0, 2)
+    largest = np.array([[2**32 - 1, 0], [2**32 - 1, 2**32 - 2]], dtype=np.int64)
+    assert unique_pairs(largest).tolist() == [[0, 2**32 - 1], [2**32 - 2, 2**32 - 1]]
+    for wrong in (-1, 2**32):
+        with pytest.raises(ValueError, match=r"from -?\d+ to \d+: give 0 … 2\*\*32 - 1"):
+            unique_pairs(np.array([[7, wrong]], dtype=np.int64))
 
 
 def test_columns_of_different_length_are_refused() -> None:
