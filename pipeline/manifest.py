@@ -11,7 +11,6 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,8 +20,6 @@ from pipeline import storage
 MANIFEST = "_manifest.json"
 TRY = "~"
 """Before the number of the try in a file's name that is to be `path` in the published dataset."""
-MOVERS = 32
-"""Files that get their name at once: an object store takes some 100 ms for each."""
 SWEEP_AFTER_SECONDS = 7 * 24 * 3600  # attempts younger than this may belong to a run that is still going on
 
 
@@ -174,8 +171,7 @@ def publish(
     """Publish an attempt as the dataset. Where another run was first, its dataset stays, this attempt goes, and that
     dataset is returned: both hold the same rows. `ValueError` where listed files are gone or of another size."""
     url = spec.url(root)
-    with ThreadPoolExecutor(MOVERS) as pool:
-        moved = list(pool.map(partial(settled, storage.join(url, attempt)), files))
+    moved = storage.at_once(partial(settled, storage.join(url, attempt)), list(files), url)
     files = tuple(sorted(moved, key=lambda file: (file.table, file.path)))
     there = {info.path: info.bytes for info in storage.list_files(storage.join(url, attempt))}
     if gone := [file.path for file in files if there.get(file.path) != file.bytes]:

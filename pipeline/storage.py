@@ -12,6 +12,7 @@ import os
 import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ NO_CONDITIONAL_WRITES = (errno.ENOSYS,)
 
 
 T = TypeVar("T")
+U = TypeVar("U")
+
+REQUESTS = 32  # at the same time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,15 @@ def local_path(url: str) -> Path:
     if not is_local(url):
         raise ValueError(f"{url} is not on this machine's disk")
     return Path(url.removeprefix("file://")).expanduser()
+
+
+def at_once(work: Callable[[T], U], items: Sequence[T], url: str) -> list[U]:
+    """`work(item)` of each, in their order, all of files below `url`: many at the same time where that is a store's,
+    which takes some 50 ms for each request, else one after the other."""
+    if is_local(url):
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        return list(pool.map(work, items))
 
 
 def exists(url: str, options: Options = None) -> bool:

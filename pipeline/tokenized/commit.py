@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -29,9 +28,6 @@ from pipeline.tokenized.shards import (
     table_of,
 )
 from pipeline.versions import made
-
-READERS = 32
-"""Files that are read at once: an object store takes some 50 ms for each, and a shard leaves five."""
 
 
 def commit(
@@ -93,8 +89,8 @@ def _check(dataset: str, totals: Mapping[str, int], sequence_length: int, pieces
 def _pack_tails(sink: Sink, shape: Shape, wanted: Spec, urls: Sequence[str], number: int) -> int:
     """Rows of the tails as one more shard; the tokens that are left over, fewer than a row, stay in `tails`. Their
     count."""
-    with ThreadPoolExecutor(READERS) as pool:
-        batches = [batch for found in pool.map(lambda url: list(read_batches(url)), urls) for batch in found]
+    found = storage.at_once(lambda url: list(read_batches(url)), urls, sink.attempt_url)
+    batches = [batch for of_file in found for batch in of_file]
     if not batches:
         return 0
     place = batches[0].schema.get_field_index("tokens")  # 2 GiB of tails do not fit 32-bit offsets
@@ -120,11 +116,8 @@ def _by_number(attempt_url: str, files: Sequence[File], table: str) -> dict[int,
     """The content of the table's files, by the number of their shard."""
     urls = _urls(attempt_url, files, table)
     numbers = [int(url.rsplit("/", 1)[1].split(".")[0]) for url in urls]
-    with ThreadPoolExecutor(READERS) as pool:
-        return dict(zip(numbers, pool.map(storage.read, urls), strict=True))
+    return dict(zip(numbers, storage.at_once(storage.read, urls, attempt_url), strict=True))
 
 
 def _remove(attempt_url: str, paths: set[str]) -> None:
-    with ThreadPoolExecutor(READERS) as pool:
-        for _ in pool.map(storage.remove, [storage.join(attempt_url, path) for path in sorted(paths)]):
-            pass
+    storage.at_once(storage.remove, [storage.join(attempt_url, path) for path in sorted(paths)], attempt_url)

@@ -14,7 +14,6 @@ when the shards are written; no manifest lists them.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +34,6 @@ DOCUMENT = np.dtype([("hash", "<u8"), ("doc_id", f"V{DOC_ID_BYTES}"), ("n_bytes"
 
 WORD: np.dtype[np.uint64] = np.dtype("<u8")
 TABLE_BYTES = 3 * WORD.itemsize  # of the table, for each partition
-READERS = 32
-"""Runs that are read at once: an object store takes some 50 ms for each range."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,8 +104,7 @@ def read(urls: Sequence[str], first: int, last: int, n_partitions: int, dtype: s
     def sections(url: str) -> list[tuple[npt.NDArray[np.void], Tokens]]:
         return _sections(url, first, last, n_partitions, np.dtype(dtype).newbyteorder("<"))
 
-    with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(sections, urls))
+    found = storage.at_once(sections, urls, urls[0]) if urls else []
     for place in range(last - first):
         yield _sorted([own[place] for own in found], np.dtype(dtype))
 
