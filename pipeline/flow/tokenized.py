@@ -1,22 +1,22 @@
 """Tokenized: the tokenizer, as many ranges of each source as the budget needs, and the validation sets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline import manifest, recipe_files, storage
 from pipeline.alarms import StageError
+from pipeline.flow.ahead import beside, extent_of
 from pipeline.flow.runner import Runner
 from pipeline.manifest import Dataset
 from pipeline.mixed import expected_table
 from pipeline.mixed import ranges as needs
 from pipeline.mixed.expected import expect
-from pipeline.mixed.ranges import Extent, Extents
+from pipeline.mixed.ranges import Extents
 from pipeline.recipe import Mix
 from pipeline.recipe_files import RecipeFiles
 from pipeline.tokenized import spark as stage
 from pipeline.tokenized.engines.choice import NOT_INSTALLED, Choice, choose
 from pipeline.tokenized.parts import Part, TokenizeParams, spec
-from pipeline.tokenized.ranges import ranges_of
 from pipeline.tokenized.shards import Shape
 from pipeline.tokenized.tokenizer import TokenizerInfo
 
@@ -33,16 +33,17 @@ class Tokenized:
 
 
 def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dataset]) -> Tokenized:
-    """A first range of each source, from which it is estimated how many the budget needs, and told; then these, until
-    measured counts say that they are enough."""
+    """As many ranges of each source as a sample of its documents says that the budget needs, the first one at least;
+    then more, until measured counts say that they are enough. What is estimated is told before it is made."""
     info = named.tokenizer or _trained(runner, mix, list(deduped.values()))
     params = _params(mix, info)
     first = [Part(deduped=dataset, number=0) for dataset in deduped.values()]
     held = [Part(deduped=dataset, number=None) for dataset in deduped.values()] if mix.holdout else []
-    built, engine = _parts(runner, [*first, *held], params, None)
+    ahead, engine = beside(runner, mix, params, first, lambda: choose(info.encoding_json))
+    built, engine = _parts(runner, [*first, *ahead, *held], params, engine)
     check_engines(built.values(), engine)
     validation = {part.source: built[part.source, None] for part in held}
-    extents = {name: _extent(data, validation.get(name)) for name, data in deduped.items()}
+    extents = {name: extent_of(data, validation.get(name)) for name, data in deduped.items()}
     measured = {part.source: [built[part.source, 0]] for part in first}
     while True:
         need = needs.needed(mix, measured, extents)
@@ -56,20 +57,17 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dat
             break
         if all(len(parts) == 1 for parts in measured.values()):
             expected = expect(mix, measured, extents)
-            if any(runner.find(spec(part, params)) is None for part in more):
-                runner.console.print(expected_table.table(expected))
-        found, engine = _parts(runner, more, params, engine)
+            if any(runner.find(spec(part, params)) is None for part in _missing(more, built)):
+                runner.console.print(expected_table.table(expected, "the first range of each source"))
+        found, engine = _parts(runner, _missing(more, built), params, engine)
         built |= found
         check_engines(built.values(), engine)
         measured = {name: [built[name, number] for number in range(wanted[name])] for name in measured}
     return Tokenized(info=info, measured=measured, validation=validation, extents=extents)
 
 
-def _extent(deduped: Dataset, validation: Dataset | None) -> Extent:
-    """What is left of a source without its validation set."""
-    held_bytes = validation.manifest.counts["bytes"] if validation else 0
-    n_bytes = deduped.manifest.counts["kept_bytes"]
-    return Extent(n_ranges=ranges_of(n_bytes).n_ranges, n_bytes=n_bytes - held_bytes)
+def _missing(parts: Sequence[Part], built: Collection[tuple[str, int | None]]) -> list[Part]:
+    return [part for part in parts if (part.source, part.number) not in built]
 
 
 def _trained(runner: Runner, mix: Mix, deduped: Sequence[Dataset]) -> TokenizerInfo:

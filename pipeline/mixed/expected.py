@@ -54,14 +54,14 @@ class Expected:
 
 
 def standard_error(parts: Sequence[Dataset], extent: Extent) -> int | None:
-    """The standard error of a source's tokens, estimated from the tokens a byte of some of its ranges; None where these
-    have fewer than `MIN_DOCUMENTS` documents.
+    """The standard error of a source's tokens, estimated from the tokens a byte of some of its ranges, or of a sample;
+    None where these have fewer than `MIN_DOCUMENTS` documents (of a sample: units).
 
     A range is a random sample of the documents, so it is that of a ratio estimator (Cochran, "Sampling Techniques", 3rd
     edition 1977, theorem 2.5): N √((1-f)/n · Σ(t - R b)² / (n-1)) for tokens t and bytes b of n documents, R = Σt / Σb,
     and N = n/f documents in all, f the share of the bytes that is measured.
     """
-    if len(parts) == extent.n_ranges:
+    if extent.counted(parts):
         return 0
     n, n_bytes, tokens, squared_bytes, products, squared_tokens = (
         sum(part.manifest.counts[unit] for part in parts)
@@ -71,7 +71,7 @@ def standard_error(parts: Sequence[Dataset], extent: Extent) -> int | None:
         return None
     ratio = Fraction(tokens, n_bytes)
     residuals = squared_tokens - 2 * ratio * products + ratio * ratio * squared_bytes
-    share = Fraction(n_bytes, extent.n_bytes)
+    share = min(Fraction(1), Fraction(n_bytes, extent.n_bytes))  # a sample may hold documents of the validation set
     return math.ceil(math.sqrt(n * (1 - share) * residuals / (n - 1)) / share)
 
 

@@ -7,9 +7,9 @@ from rich.table import Table
 from pipeline.mixed.expected import Expected
 
 
-def table(found: Mapping[str, Expected]) -> Table:
+def table(found: Mapping[str, Expected], estimated_from: str) -> Table:
     """A row a source; ± is one standard error."""
-    shown = Table(title="to be tokenized, estimated from the first range of each source", title_justify="left")
+    shown = Table(title=f"to be tokenized, estimated from {estimated_from}", title_justify="left")
     for name in ("source", "ranges", "tokens available", "weight asked", "tokens to be served", "passes"):
         shown.add_column(name, justify="left" if name == "source" else "right", no_wrap=True)
     for name, one in found.items():

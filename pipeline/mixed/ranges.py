@@ -1,5 +1,6 @@
 """How many of a source's ranges a mix needs: from the recipe and measured counts alone."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,16 +14,23 @@ Measured = Mapping[str, Sequence[Dataset]]
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """All of a source's training documents: cut into `n_ranges`, `n_bytes` of text."""
+    """All of a source's training documents: cut into `n_ranges`, `n_bytes` of text. `sampled`: what is measured of it
+    is no range, but a sample of the documents."""
 
     n_ranges: int
     n_bytes: int
+    sampled: bool = False
+
+    def counted(self, parts: Sequence[Dataset]) -> bool:
+        """Whether these parts are all of it."""
+        return len(parts) == self.n_ranges and not self.sampled
 
 
 Extents = Mapping[str, Extent]
 
 SPARE_SAMPLES = 8  # the order's rounding: a source's count in a prefix deviates by less than 6
 SPARE_SHARE = Fraction(1, 100)  # of an estimate, so that one more round of tokenizing is seldom needed
+SPARE_OF_SAMPLED = Fraction(5, 100)  # of one from a sample, which is smaller than a range
 
 
 def fills(measured: Measured, mix: Mix) -> dict[str, Fraction]:
@@ -52,7 +60,7 @@ def limits(mix: Mix, measured: Measured, extents: Extents) -> dict[str, Fraction
     return {
         name: Fraction(str(mix.sources[name].max_passes)) * whole(parts, extents[name]) * mix.sequence_length * full
         for (name, parts), full in zip(measured.items(), fills(measured, mix).values(), strict=True)
-        if len(parts) == extents[name].n_ranges or mix.sources[name].max_passes < 1
+        if extents[name].counted(parts) or mix.sources[name].max_passes < 1
     }
 
 
@@ -87,14 +95,18 @@ def samples(parts: Sequence[Dataset]) -> int:
 def whole(parts: Sequence[Dataset], extent: Extent) -> Fraction:
     """Samples of all of a source's ranges: counted, or as many a byte of text as the ranges have that were measured
     (a ratio estimator: Cochran, "Sampling Techniques", 3rd edition 1977, section 6.2; ranges are random samples)."""
-    if len(parts) == extent.n_ranges:
+    if extent.counted(parts):
         return Fraction(samples(parts))
     n_bytes = sum(part.manifest.counts["bytes"] for part in parts)
     return Fraction(samples(parts) * extent.n_bytes, n_bytes) if n_bytes else Fraction(0)
 
 
 def wanted_ranges(need: int, parts: Sequence[Dataset], extent: Extent) -> int:
-    """How many ranges to have measured, estimated from those that are; at most all."""
+    """How many ranges to have measured, estimated from those that are, or from a sample; at most all."""
+    if extent.sampled:
+        all_samples = whole(parts, extent)
+        wanted = math.ceil(need * (1 + SPARE_OF_SAMPLED) * extent.n_ranges / all_samples) if all_samples else 1
+        return min(extent.n_ranges, wanted)
     missing = need - samples(parts)
     if missing <= 0 or len(parts) == extent.n_ranges:
         return len(parts)

@@ -58,12 +58,15 @@ def pack(
     """
     if packing == "concat":
         return _concat(tokens, lengths, sequence_length)
-    whole, rest = _split(lengths, sequence_length)
-    placed = _best_fit(rest, sequence_length) if packing == "best_fit" else _one_each(rest)
-    n_whole = len(whole.doc)
-    pieces = _joined(whole, rest, placed + n_whole)
-    n_rows = n_whole + (int(placed.max()) + 1 if len(placed) else 0)
+    pieces, n_rows = _placed(lengths, sequence_length, packing)
     return _fill(tokens, lengths, _offsets(pieces), n_rows, sequence_length, pad_id)
+
+
+def count_rows(lengths: Int64s, sequence_length: int, packing: str) -> int:
+    """How many rows `pack` makes of documents of these lengths."""
+    if packing == "concat":
+        return int(lengths.sum()) // sequence_length
+    return _placed(lengths, sequence_length, packing)[1]
 
 
 def row_order(n_rows: int, key: str) -> Int64s:
@@ -104,6 +107,14 @@ def _concat(tokens: npt.NDArray[np.unsignedinteger[Any]], lengths: Int64s, seque
         tail=_take(every, np.flatnonzero(~in_rows)),
         n_padding=0,
     )
+
+
+def _placed(lengths: Int64s, sequence_length: int, packing: str) -> tuple[Pieces, int]:
+    """The row of each piece (token_from is 0), and the number of rows, where documents begin rows of their own."""
+    whole, rest = _split(lengths, sequence_length)
+    placed = _best_fit(rest, sequence_length) if packing == "best_fit" else _one_each(rest)
+    n_whole = len(whole.doc)
+    return _joined(whole, rest, placed + n_whole), n_whole + (int(placed.max()) + 1 if len(placed) else 0)
 
 
 def _split(lengths: Int64s, sequence_length: int) -> tuple[Pieces, Pieces]:

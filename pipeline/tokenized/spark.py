@@ -19,7 +19,7 @@ from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
 from pipeline.tables.sink import Sink, read_batches
 from pipeline.tables.spark import Receipt
-from pipeline.tokenized import quality, tasks
+from pipeline.tokenized import quality, sampled, tasks
 from pipeline.tokenized.commit import commit
 from pipeline.tokenized.engines.choice import Choice
 from pipeline.tokenized.parts import Part, TokenizeParams, spec
@@ -70,6 +70,20 @@ def build_tokenizer(spark: SparkSession, deduped: Sequence[Dataset], wanted: Spe
         )
     counts = tables.all_counts(receipts)
     return manifest.publish(root, wanted, attempt=attempt, files=files, counts=counts, made=made())
+
+
+def sample(
+    spark: SparkSession, deduped: Sequence[Dataset], params: TokenizeParams, engine: Choice
+) -> tuple[list[dict[str, int]], Choice]:
+    """For each source the counts of a sample of its documents, named as a range's are; but `documents` are the units,
+    and the squares' sums are over these. Also the engine, another one where `engine` has been refused for what it made
+    of them."""
+    samples = [sampled.chosen(one.urls("deduped")) for one in deduped]
+    found = tables.run_tasks(spark, samples, partial(sampled.measure, params, engine), stage=STAGE, attempt_url="")
+    difference = next((note for receipt in found if (note := receipt.notes.get(DIFFERENCE))), None)
+    if difference is not None:
+        return sample(spark, deduped, params, engine.refuse(difference))
+    return [receipt.notes[sampled.COUNTS] for receipt in found], engine
 
 
 def build(

@@ -22,7 +22,7 @@ def star_components(edges: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64]
 def unique_pairs(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Pairs of any numbers ascending, each once, smaller number first; a number paired with itself goes."""
     both = np.sort(pairs, axis=1)
-    return np.unique(both[both[:, 0] != both[:, 1]], axis=0)
+    return np.asarray(np.unique(both[both[:, 0] != both[:, 1]], axis=0))
 
 
 def large_star(edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -176,5 +176,5 @@ def test_the_table() -> None:
 def shown(found: dict[str, Expected]) -> str:
     console = Console(width=140)
     with console.capture() as capture:
-        console.print(expected_table.table(found))
+        console.print(expected_table.table(found, "a sample of the documents"))
     return capture.get()
