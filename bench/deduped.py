@@ -1,6 +1,6 @@
 """Deduplication: planted near-duplicates, datatrove and ours on the same text by stage, and whether cost is linear.
 
-    python -m bench.deduped            150,000 planted pairs; 51 MB of text; up to 3.2 million synthetic signatures;
+    python -m bench.deduped            150,000 planted pairs; 51 MB of text; up to 1.6 million synthetic signatures;
                                        graphs of 1 million edges
     python -m bench.deduped --full     and 400 MB of text without datatrove; up to 20 million signatures, twice; graphs
                                        of 10 million edges
@@ -15,7 +15,7 @@ Four parts, the first three with 14 bands of 8 rows of 5-word shingles:
   datatrove's four stages on the same text and as many processes, in one run (`deduped_stage`, `deduped_peer`). The text
   is that of `filtered`: documentation and docstrings. With `--full` source code too, in three sizes. The session is
   warm; *fixed* is what a source of a few documents takes then.
-* `linear`: 1, 2, 4 and 8 times as many signatures, without and with a heavy bucket (`deduped_linear`): 400,000 and on
+* `linear`: 1, 2, 4 and 8 times as many signatures, without and with a heavy bucket (`deduped_linear`): 200,000 and on
   decided by the driver, with `--full` also 2.5 million and on by joins. Those have 4 bands of 8 rows: with 14 the 20
   million would be 9 GB of signatures, written in minutes.
 * `components`: random graphs, stars, cliques and paths by star rounds and by union-find, which must agree
@@ -59,7 +59,7 @@ class Sizes:
     pairs: int = 150_000
     text_bytes: int = 51_000_000
     large_bytes: int = 0
-    linear: tuple[Linear, ...] = (Linear(documents=400_000),)
+    linear: tuple[Linear, ...] = (Linear(documents=200_000, rounds=3),)
     edges: int = 1_000_000
     path_vertices: int = 100_000
     processes: int = os.cpu_count() or 1
@@ -70,7 +70,7 @@ class Sizes:
 DEFAULT = Sizes()
 FULL = Sizes(
     large_bytes=400_000_000,
-    linear=(Linear(documents=400_000), Linear(documents=2_500_000, bands=4, in_memory=False)),
+    linear=(Linear(documents=200_000, rounds=3), Linear(documents=2_500_000, bands=4, in_memory=False)),
     edges=10_000_000,
 )
 QUICK = Sizes(
