@@ -78,6 +78,7 @@ def test_one_job_makes_all_ranges_and_the_mix_is_the_same(
     ahead, printed = made(raw, Path(shutil.copytree(prepared, tmp_path / "ahead")), spark, budget_tokens="40K")
     assert "to be tokenized, estimated from a sample of the documents" in printed
     assert "estimated from the first range" not in printed
+    assert printed.count("encoded by ") == 1
     [together] = jobs
     monkeypatch.setattr(flow, "beside", lambda *_: ([], None))
     after, printed = made(raw, Path(shutil.copytree(prepared, tmp_path / "after")), spark, budget_tokens="40K")

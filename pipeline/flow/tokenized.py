@@ -40,6 +40,7 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dat
     first = [Part(deduped=dataset, number=0) for dataset in deduped.values()]
     held = [Part(deduped=dataset, number=None) for dataset in deduped.values()] if mix.holdout else []
     ahead, engine = beside(runner, mix, params, first, lambda: choose(info.encoding_json))
+    _tell(runner, engine, None)
     built, engine = _parts(runner, [*first, *ahead, *held], params, engine)
     check_engines(built.values(), engine)
     validation = {part.source: built[part.source, None] for part in held}
@@ -124,9 +125,14 @@ def _parts(
         built, used = stage.build(
             runner.spark, missing, params, engine or choose(params.info.encoding_json), runner.root
         )
-    if used != engine:
-        runner.console.print(f"encoded by {used}", style="dim", markup=False, soft_wrap=True)
+    _tell(runner, used, engine)
     return found | {(part.source, part.number): one for part, one in zip(missing, built, strict=True)}, used
+
+
+def _tell(runner: Runner, engine: Choice | None, told: Choice | None) -> None:
+    """Say which engine encodes, unless that has been `told`."""
+    if engine is not None and engine != told:
+        runner.console.print(f"encoded by {engine}", style="dim", markup=False, soft_wrap=True)
 
 
 def check_engines(found: Iterable[Dataset], used: Choice | None) -> None:
