@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from pipeline.alarms import StageError
+
 Shares = dict[str, Fraction]
 
 
@@ -51,7 +53,7 @@ def redistribute(weights: Mapping[str, Fraction], budget: int, limits: Mapping[s
     """Shares (sum 1) of a budget in which no source exceeds its limit; what is cut off flows to the others in
     proportion to their weights. Budget and limits in tokens; a source without a limit takes any amount.
 
-    Raises `ValueError` with the largest budget that fits if all sources are at their limits.
+    Raises `StageError` with the largest budget that fits if all sources are at their limits.
     """
     wanted = shares(weights)
     fixed: Shares = {}
@@ -61,7 +63,7 @@ def redistribute(weights: Mapping[str, Fraction], budget: int, limits: Mapping[s
         if not free:
             if room > 0:
                 fits = sum(limits.values(), Fraction(0))
-                raise ValueError(
+                raise StageError(
                     f"budget_tokens: all sources together give {int(fits)} of {budget} tokens under their max_passes; "
                     "lower it to that, raise max_passes, or add text"
                 )

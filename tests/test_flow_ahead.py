@@ -22,6 +22,8 @@ from tests.wrong_engine import Shortening
 SOURCES = ("notes", "pages")
 GROUP_ROWS = 8
 
+Jobs = list[set[tuple[str, int | None]]]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def many_ranges() -> Iterator[None]:
@@ -46,9 +48,14 @@ def prepared(raw: Path, tmp_path_factory: pytest.TempPathFactory, spark: SparkSe
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[set[tuple[str, int | None]]]:
+def root(prepared: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(prepared, tmp_path / "root"))
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     """What each call of the stage was to make: sources and ranges."""
-    seen: list[set[tuple[str, int | None]]] = []
+    seen: Jobs = []
     build: Callable[..., Any] = stage.build
 
     def watched(spark: SparkSession, parts: Any, *rest: Any) -> Any:
@@ -68,20 +75,15 @@ def made(raw: Path, root: Path, spark: SparkSession, **changes: str) -> tuple[Fi
 
 
 def test_one_job_makes_all_ranges_and_the_mix_is_the_same(
-    raw: Path,
-    prepared: Path,
-    jobs: list[set[tuple[str, int | None]]],
-    tmp_path: Path,
-    spark: SparkSession,
-    monkeypatch: pytest.MonkeyPatch,
+    raw: Path, prepared: Path, root: Path, jobs: Jobs, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ahead, printed = made(raw, Path(shutil.copytree(prepared, tmp_path / "ahead")), spark, budget_tokens="40K")
+    ahead, printed = made(raw, root, spark, budget_tokens="40K")
     assert "to be tokenized, estimated from a sample of the documents" in printed
     assert "estimated from the first range" not in printed
     assert printed.count("encoded by ") == 1
     [together] = jobs
     monkeypatch.setattr(flow, "beside", lambda *_: ([], None))
-    after, printed = made(raw, Path(shutil.copytree(prepared, tmp_path / "after")), spark, budget_tokens="40K")
+    after, printed = made(raw, Path(shutil.copytree(prepared, root.parent / "after")), spark, budget_tokens="40K")
     assert "to be tokenized, estimated from the first range of each source" in printed
     assert jobs[1] == {(source, number) for source in SOURCES for number in (None, 0)}
     assert (Path(ahead.url) / "mix.json").read_bytes() == (Path(after.url) / "mix.json").read_bytes()
@@ -89,35 +91,27 @@ def test_one_job_makes_all_ranges_and_the_mix_is_the_same(
     assert together >= needed and len(together) <= len(needed) + 4
 
 
-def test_a_mix_that_cannot_be_is_made_no_ranges_ahead(
-    raw: Path,
-    prepared: Path,
-    jobs: list[set[tuple[str, int | None]]],
-    tmp_path: Path,
-    spark: SparkSession,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    root = Path(shutil.copytree(prepared, tmp_path / "root"))
+def test_a_mix_that_cannot_be_is_made_no_ranges_ahead(raw: Path, root: Path, jobs: Jobs, spark: SparkSession) -> None:
     with pytest.raises(StageError, match="estimated from 1 of 16 ranges"):
         made(raw, root, spark, budget_tokens="10M")
     assert jobs == [{(source, number) for source in SOURCES for number in (None, 0)}]
 
 
 def test_nothing_is_made_ahead_where_the_error_cannot_be_told(
-    raw: Path,
-    prepared: Path,
-    jobs: list[set[tuple[str, int | None]]],
-    tmp_path: Path,
-    spark: SparkSession,
-    monkeypatch: pytest.MonkeyPatch,
+    raw: Path, root: Path, jobs: Jobs, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.mixed.expected.MIN_DOCUMENTS", 1_000)
-    made(raw, Path(shutil.copytree(prepared, tmp_path / "root")), spark, budget_tokens="40K")
+    made(raw, root, spark, budget_tokens="40K")
     assert jobs[0] == {(source, number) for source in SOURCES for number in (None, 0)}
 
 
+def test_a_validation_set_of_all_documents_is_refused_by_name(raw: Path, root: Path, spark: SparkSession) -> None:
+    with pytest.raises(StageError, match="holdout: 100000 documents of source notes cannot be kept for validation"):
+        made(raw, root, spark, budget_tokens="40K", holdout="{documents: 100000}")
+
+
 def test_an_engine_that_is_refused_by_a_sample_makes_nothing(
-    raw: Path, prepared: Path, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+    raw: Path, root: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = Shortening(name="shortening", version="1", refused=())
     monkeypatch.setattr(flow, "choose", lambda _: wrong)
@@ -129,7 +123,7 @@ def test_an_engine_that_is_refused_by_a_sample_makes_nothing(
         return build(spark, parts, params, engine, root)
 
     monkeypatch.setattr(stage, "build", watched)
-    made(raw, Path(shutil.copytree(prepared, tmp_path / "root")), spark, budget_tokens="20K")
+    made(raw, root, spark, budget_tokens="20K")
     assert {engine.name for engine in used} == {"tokenizers"}
     assert [refused.name for refused in used[0].refused] == ["shortening"]
 
@@ -138,5 +132,6 @@ def test_files_are_spread_over_the_source_and_few_are_looked_into_more_often() -
     urls = [f"{number:03d}" for number in range(200)]
     assert chosen(urls).urls[:3] == ("000", "006", "012") and len(chosen(urls).urls) == 32
     assert chosen(urls).groups == 1
+    assert [chosen(urls[:63]).urls[place] for place in (0, 1, 30, 31)] == ["000", "001", "059", "061"]
     assert chosen(urls[:13]) == Sample(urls=tuple(urls[:13]), groups=3)
     assert chosen([]) == Sample(urls=(), groups=32)

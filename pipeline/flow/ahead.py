@@ -39,7 +39,7 @@ def beside(
     extents = {part.source: _extent(part.deduped, params, sampled=part.source not in there) for part in first}
     try:
         expected = expect(mix, measured, extents)
-    except (StageError, ValueError):
+    except StageError:
         return [], engine
     runner.console.print(expected_table.table(expected, "a sample of the documents"))
     surely = [part for part in unseen if expected[part.source].error is not None]  # the others are small: a few files
@@ -49,11 +49,12 @@ def beside(
 
 
 def _extent(deduped: Dataset, params: TokenizeParams, *, sampled: bool) -> Extent:
-    """What there is of a source beside a validation set of documents of the mean length."""
+    """What there is of a source beside a validation set of documents of the mean length; a byte at least, as it is the
+    stage that refuses a set of all documents."""
     counts = deduped.manifest.counts
     held_bytes = params.holdout_documents * counts["kept_bytes"] // max(1, counts["kept_documents"])
     whole = extent_of(deduped)
-    return replace(whole, n_bytes=max(0, whole.n_bytes - held_bytes), sampled=sampled)
+    return replace(whole, n_bytes=max(1, whole.n_bytes - held_bytes), sampled=sampled)
 
 
 def extent_of(deduped: Dataset, validation: Dataset | None = None) -> Extent:

@@ -76,7 +76,7 @@ def standard_error(parts: Sequence[Dataset], extent: Extent) -> int | None:
 
 
 def expect(mix: Mix, measured: Measured, extents: Extents) -> dict[str, Expected]:
-    """What is expected of each source. `StageError` or `ValueError` where a source's max_passes, or with
+    """What is expected of each source. `StageError` where a source's max_passes, or with
     `redistribute` those of all together, cannot hold even if it has `SAFE_ERRORS` more tokens than estimated."""
     full = fills(measured, mix)
     tokens = {

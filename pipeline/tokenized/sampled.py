@@ -40,9 +40,9 @@ class Sample:
 
 def chosen(urls: Sequence[str]) -> Sample:
     """Up to `UNITS` files, evenly spread, and of few files several row groups each."""
-    step = max(1, len(urls) // UNITS)
-    some = tuple(urls[::step][:UNITS])
-    return Sample(urls=some, groups=-(-UNITS // max(1, len(some))))
+    n_files = min(UNITS, len(urls))
+    some = tuple(urls[number * len(urls) // n_files] for number in range(n_files))
+    return Sample(urls=some, groups=-(-UNITS // max(1, n_files)))
 
 
 def measure(params: TokenizeParams, engine: Choice, wanted: Sample, sink: Sink) -> None:
