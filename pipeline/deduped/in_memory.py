@@ -20,7 +20,7 @@ from pipeline.deduped.inputs import ABOVE_ALL, Inputs
 MAX_DOCUMENTS = 1_000_000  # 1.4 KB each at the peak with 112 numbers (measured with 400,000)
 PAIRS_AT_ONCE = 1 << 14  # whose signatures are compared: 15 MB, which the processor's cache holds
 HASHED_AT_ONCE = 1 << 14  # vertices, likewise
-THREADS = min(8, os.cpu_count() or 1)  # a band each, whose rows are held in some 100 bytes a document
+THREADS = min(4, os.cpu_count() or 1)  # a band each, whose rows are held in some 100 bytes a document
 
 
 _COLUMNS = pa.schema(
