@@ -23,7 +23,7 @@ def published(root: Path, attempt: str, spec: Spec = SPEC) -> manifest.Dataset:
 
 def test_a_fingerprint_keeps_its_digits() -> None:
     assert SPEC.fingerprint == "a46cf1aa09c02bc549a27be974333b00"
-    assert SPEC.url("s3a://bucket/root/") == f"s3://bucket/root/documents/code/{SPEC.fingerprint}"
+    assert SPEC.url("s3a://bucket/data/") == f"s3://bucket/data/documents/code/{SPEC.fingerprint}"
 
 
 @pytest.mark.parametrize(

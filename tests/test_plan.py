@@ -181,7 +181,7 @@ def test_parts_are_found_from_the_plan(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("mix", "expected"),
     [
-        ("s3a://bucket/root/mixes/demo/", "s3://bucket/root/tokenized/code/1f"),
+        ("s3a://bucket/data/mixes/demo/", "s3://bucket/data/tokenized/code/1f"),
         ("s3://bucket/mixes/demo", "s3://bucket/tokenized/code/1f"),
         ("/data/mixes/demo", "/data/tokenized/code/1f"),
         ("file:///data/mixes/demo", "/data/tokenized/code/1f"),
