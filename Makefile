@@ -34,8 +34,8 @@ format: $(SETUP) ## rewrite what `make check` says of formatting and lint
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-test: $(SETUP) ## all tests but those on clusters
-	@$(BIN)/python -m pytest
+test: $(SETUP) ## all tests but those on clusters, in two processes
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-cluster: $(SETUP) ## tests on Spark standalone clusters, killed or bare, and Spark Connect; ROUNDS=20 for the long run
 	@$(BIN)/python -m pytest tests/cluster -o log_cli=true -o log_cli_level=INFO
