@@ -15,7 +15,7 @@ Four parts, the first three with 14 bands of 8 rows of 5-word shingles:
   datatrove's four stages on the same text and as many processes, in one run (`deduped_stage`, `deduped_peer`). The text
   is that of `filtered`: documentation and docstrings. With `--full` source code too, in three sizes. The session is
   warm; *fixed* is what a source of a few documents takes then.
-* `linear`: 1, 2, 4 and 8 times as many signatures, without and with a heavy bucket (`deduped_linear`): 200,000 and on
+* `linear`: 1, 2, 4 and 8 times as many signatures, without and with a heavy bucket (`deduped_linear`): 100,000 and on
   decided by the driver, with `--full` also 2.5 million and on by joins. Those have 4 bands of 8 rows: with 14 the 20
   million would be 9 GB of signatures, written in minutes.
 * `components`: random graphs, stars, cliques and paths by star rounds and by union-find, which must agree
@@ -59,7 +59,7 @@ class Sizes:
     pairs: int = 150_000
     text_bytes: int = 51_000_000
     large_bytes: int = 0
-    linear: tuple[Linear, ...] = (Linear(documents=200_000, rounds=3),)
+    linear: tuple[Linear, ...] = (Linear(documents=100_000, rounds=5),)
     edges: int = 1_000_000
     path_vertices: int = 100_000
     processes: int = os.cpu_count() or 1
@@ -70,7 +70,7 @@ class Sizes:
 DEFAULT = Sizes()
 FULL = Sizes(
     large_bytes=400_000_000,
-    linear=(Linear(documents=200_000, rounds=3), Linear(documents=2_500_000, bands=4, in_memory=False)),
+    linear=(Linear(documents=100_000, rounds=5), Linear(documents=2_500_000, bands=4, joins=True)),
     edges=10_000_000,
 )
 QUICK = Sizes(

@@ -4,8 +4,8 @@ What grows with the documents is what a size takes less what a very small one ta
 in wall seconds and in CPU seconds of all processes; the latter say more where something else runs on the machine.
 
 Before each run memory is touched and given back: a virtual machine gets its pages from its host when they are first
-used, here at 1 to 2 ms a MB, ten times what they cost later, and loses them again when nobody uses them. That would be
-counted against the sizes that need more than the one before.
+used, here at 1 to 2 ms a MB, ten times what they cost later, and loses them again seconds after they were last used.
+That would be counted against the sizes that need more than the one before.
 """
 
 from collections.abc import Sequence
@@ -29,20 +29,19 @@ from pipeline.manifest import Dataset
 FEW = 2_000  # documents, for the fixed start
 TIMES = (1, 2, 4, 8)
 WARM_RUNS = 4  # until the JVM has compiled what takes most
-TOUCHED_BYTES = 3 * 10**9  # what 1.6 million documents and the workers take
+TOUCHED_BYTES, MOST_TOUCHED = 4_000, 3 * 10**9  # a document, and in all: what the driver and the workers take
 MOST_OVER_LINEAR = 1.15  # issue 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Linear:
-    """Synthetic signatures: the smallest number of documents, the bands, how often each size is run, and whether the
-    driver decides on all sizes, be they above the million up to which it does so by itself, or joins do on the larger
-    ones."""
+    """Synthetic signatures: the smallest number of documents, the bands, how often each size is run, and who decides:
+    the driver, as the stage has it up to `in_memory.MAX_DOCUMENTS`, or joins."""
 
     documents: int
     bands: int = BANDS
     rounds: int = 1
-    in_memory: bool = True
+    joins: bool = False
 
 
 def main(spark: SparkSession, sizes: Linear, rows: int) -> None:
@@ -54,9 +53,10 @@ def main(spark: SparkSession, sizes: Linear, rows: int) -> None:
     for heavy in (False, True):
         fixed, _ = best(spark, sizes, FEW, rows, heavy=heavy)
         costs = [best(spark, sizes, times * sizes.documents, rows, heavy=heavy) for times in TIMES]
+        decided = "by joins" if sizes.joins else "by the driver"
         bucket = f"{deduped_made.HEAVY:.0%} of the documents in one bucket" if heavy else "no heavy bucket"
         show(
-            f"deduped: linear? synthetic signatures of {bands} bands of {rows} rows, {bucket}; "
+            f"deduped {decided}: linear? synthetic signatures of {bands} bands of {rows} rows, {bucket}; "
             f"{FEW:,} documents take {fixed.wall_seconds:.1f} s",
             [
                 "documents",
@@ -75,11 +75,8 @@ def main(spark: SparkSession, sizes: Linear, rows: int) -> None:
 
 def best(spark: SparkSession, sizes: Linear, n_documents: int, rows: int, *, heavy: bool) -> tuple[Cost, Usage]:
     """The run that took least."""
-    most = max(TIMES) * sizes.documents if sizes.in_memory else in_memory.MAX_DOCUMENTS
-    runs = []
-    for _ in range(sizes.rounds):
-        np.ones(TOUCHED_BYTES, np.uint8)
-        runs.append(measure(spark, n_documents, sizes.bands, rows, heavy=heavy, most=most))
+    most = 0 if sizes.joins else in_memory.MAX_DOCUMENTS
+    runs = [measure(spark, n_documents, sizes.bands, rows, heavy=heavy, most=most) for _ in range(sizes.rounds)]
     return min(runs, key=lambda run: run[0].wall_seconds)
 
 
@@ -102,6 +99,7 @@ def measure(
     with TemporaryDirectory() as root:
         filtered, signatures = deduped_made.make(Path(root), n_documents, params, heavy=heavy)
         wanted = specs.spec(deduped_made.SOURCE, [filtered], params)
+        np.ones(min(TOUCHED_BYTES * n_documents, MOST_TOUCHED), np.uint8)
         with watched() as usage:
             cost = below(
                 lambda: built.extend(

@@ -20,7 +20,7 @@ from pipeline.manifest import Dataset, File, Spec
 from pipeline.tables.sink import Sink
 
 SOURCE = "made"
-FILE_DOCUMENTS = 50_000  # whose filtered rows are smaller than tables.sink.FILE_BYTES: one file
+FILE_DOCUMENTS = 25_000  # whose filtered rows are smaller than tables.sink.FILE_BYTES: one file
 COPIES, NEAR, SHARED, HEAVY = 0.05, 0.1, 0.92, 0.01
 
 Bytes = npt.NDArray[np.uint8]

@@ -86,8 +86,8 @@ def test_made_signatures_have_the_duplicates_that_are_told(tmp_path: Path, monke
 
 
 def test_made_signatures_come_in_whole_files(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="75000 documents; give fewer than 50000, or a multiple of it"):
-        deduped_made.make(tmp_path, 75_000, PARAMS, heavy=False)
+    with pytest.raises(ValueError, match="30000 documents; give fewer than 25000, or a multiple of it"):
+        deduped_made.make(tmp_path, 30_000, PARAMS, heavy=False)
 
 
 def test_source_code_is_distinct_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
