@@ -5,8 +5,10 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from pipeline.order import ORDER_VERSION, Order, Rows, batch_rows
+from pipeline.order import ORDER_VERSION, Order, Rows, batches_rows
 from pipeline.plan import Plan, check_block, order_of
+
+AHEAD_POSITIONS = 4096  # whose batches are known at once: a batch of 64 alone costs five times as much
 
 
 class Sequence(Protocol):
@@ -39,12 +41,13 @@ class TrainSequence:
             )
         check_block(plan, 0)
         self._order = order_of(plan)
+        self._known: dict[tuple[int, int], Rows] = {}  # batches that follow the one asked for last, if they are alike
         self._end = None if beyond_budget else plan.budget_samples
 
     def following(self, order: Order) -> "TrainSequence":
         """The same with another order, of a run in which the plan was taken up by a fork."""
         other = copy(self)
-        other._order = order
+        other._order, other._known = order, {}
         return other
 
     @property
@@ -52,7 +55,11 @@ class TrainSequence:
         return self._end
 
     def rows(self, first: int, last: int) -> Rows:
-        return batch_rows(self._order, first, last - first)
+        if (first, last) not in self._known:
+            size = last - first
+            ahead = batches_rows(self._order, first, size, AHEAD_POSITIONS // max(1, size))
+            self._known = {(first + i * size, last + i * size): rows for i, rows in enumerate(ahead)}
+        return self._known.pop((first, last))
 
 
 class ValidationSequence:

@@ -49,7 +49,7 @@ from pipeline.order.definition import Beginning, Era, Order, OrderStage
 from pipeline.order.forks import forget, fork, fork_position
 from pipeline.order.inverse import pass_at, positions_of, served
 from pipeline.order.keys import ORDER_VERSION
-from pipeline.order.rows import Rows, batch_rows, rank_rows, samples, source_counts
+from pipeline.order.rows import Rows, batch_rows, batches_rows, rank_rows, samples, source_counts
 
 __all__ = [
     "CHAIN_START",
@@ -60,6 +60,7 @@ __all__ = [
     "OrderStage",
     "Rows",
     "batch_rows",
+    "batches_rows",
     "block_at",
     "block_hash",
     "block_range",

@@ -22,6 +22,16 @@ def test_training_follows_the_order_of_the_plan(plan: plans.Plan) -> None:
     assert rows.sample.tolist() == expected.sample.tolist()
 
 
+def test_batches_asked_for_in_any_way_are_those_of_the_order(plan: plans.Plan) -> None:
+    sequence, order = TrainSequence(plan, beyond_budget=True), order_of(plan)
+    one_after_the_other = [(first, first + 24) for first in range(0, 3000, 24)]
+    for first, last in [*one_after_the_other, (24, 48), (24, 40), (40, 56), (7, 8), (24, 48), (10**6, 10**6 + 8192)]:
+        rows, expected = sequence.rows(first, last), batch_rows(order, first, last - first)
+        assert (rows.position == expected.position).all()
+        assert (rows.source == expected.source).all()
+        assert (rows.sample == expected.sample).all()
+
+
 def test_training_ends_with_the_budget_in_whole_batches(plan: plans.Plan) -> None:
     sequence = TrainSequence(plan, beyond_budget=False)
     assert sequence.end == 1000

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.order import Order, OrderStage, Rows, batch_rows, block_range, rank_rows, samples, source_counts
+from pipeline.order import (
+    Order,
+    OrderStage,
+    Rows,
+    batch_rows,
+    batches_rows,
+    block_range,
+    rank_rows,
+    samples,
+    source_counts,
+)
 from pipeline.order.blocks import block
 from pipeline.order.counts import block_at
 
@@ -219,3 +229,14 @@ def test_each_of_8_ranks_reads_neighbours() -> None:
             rows = rank_rows(order, first, 2048, rank, 8)
             seen.update(zip(rows.source.tolist(), (rows.sample // 8).tolist(), strict=True))
     assert sum(map(len, per_rank)) / len(set().union(*per_rank)) < 1.005
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 100])
+@pytest.mark.parametrize("size", [1, 5, 8, 64, 90])
+def test_batches_that_follow_each_other_are_each_what_it_is_alone(size: int, most: int) -> None:
+    for first in (0, 3, 60, 64, 95, 333, 400):
+        together = batches_rows(STAGED, first, size, most)
+        alone = [batch_rows(STAGED, first + i * size, size) for i in range(len(together))]
+        assert [_tuples(rows) for rows in together] == [_tuples(rows) for rows in alone]
+        last = block_range(STAGED, block_at(STAGED, first))[1]  # no farther than the block's end, if more than one
+        assert len(together) == max(1, min(most, (last - first) // size))
