@@ -49,8 +49,8 @@ $(PEERS): bench/peers.txt | $(SETUP)
 	@.venv/peers/bin/pip install -q --disable-pip-version-check --no-deps -r bench/peers.txt
 	@touch $(PEERS)
 
-package: $(SETUP) ## in dist/: the wheel, and an archive of all packages for `spark-submit --archives`
-	@$(BIN)/python .ci/package.py dist
+package: $(SETUP) ## in dist/: the wheel, and an archive of all packages for `spark-submit --archives`; WITH="gcsfs" for more
+	@$(BIN)/python .ci/package.py dist $(WITH)
 
 clean: ## remove the environment and caches (not data/)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

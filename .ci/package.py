@@ -1,6 +1,9 @@
 """What `make package` does: the wheel, and an archive of it with every installed package that it needs on a cluster.
 
-python .ci/package.py dist
+python .ci/package.py dist [package …]
+
+Packages that are named go into it too, with what they require: the client of another object store, say. They must be
+installed in the environment.
 
 The archive is for `spark-submit --archives`: its root is what PYTHONPATH names. It lacks Spark itself, which the
 cluster has, and Python: packages are compiled for one minor version of CPython and one platform, which stand in its
@@ -14,7 +17,7 @@ import sysconfig
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -27,8 +30,9 @@ OF_THE_CLUSTER = ("pyspark", "py4j")
 COMPRESSION_LEVEL = 3  # 6 takes four times as long for 5 % less
 
 
-def main(folder: Path) -> None:
-    """Write wheel and archive to `folder`, in place of those that are there."""
+def main(folder: Path, more: Sequence[str]) -> None:
+    """Write wheel and archive, with `more` packages, to `folder`, in place of those that are there."""
+    distributions = needed(more)
     folder.mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*pip, "--wheel-dir", str(folder), str(REPOSITORY)], check=True)
@@ -42,7 +46,7 @@ def main(folder: Path) -> None:
     ):
         unpack(wheel, Path(unpacked))
         tar.add(unpacked, ".")
-        for distribution in needed():
+        for distribution in distributions:
             for file in distribution.files or ():
                 path = Path(str(distribution.locate_file(file)))
                 if ".." not in file.parts and "__pycache__" not in file.parts and path.is_file():
@@ -67,17 +71,21 @@ Wanted = tuple[str, tuple[str, ...]]
 """A package's name and the extras that are wanted of it."""
 
 
-def needed() -> list[metadata.Distribution]:
-    """The installed packages that the project's jobs need, sorted by name."""
+def needed(more: Sequence[str] = ()) -> list[metadata.Distribution]:
+    """The installed packages that the project's jobs need, and those that `more` do, sorted by name. `SystemExit` where
+    one of them is not installed."""
     found: dict[str, metadata.Distribution] = {}
-    waiting: list[Wanted] = [(PROJECT, EXTRAS)]
+    waiting: list[Wanted] = [(PROJECT, EXTRAS), *((name, ()) for name in more)]
     seen: set[Wanted] = set()
     while waiting:
         name, extras = waiting.pop()
         if (name, extras) in seen or name in OF_THE_CLUSTER:
             continue
         seen.add((name, extras))
-        distribution = metadata.distribution(name)
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            sys.exit(f"error: the package {name} is not in the environment; .venv/bin/pip install {name}, then again")
         found[distribution.metadata["Name"]] = distribution
         waiting += requirements(distribution, extras)
     return [found[name] for name in sorted(found) if name != PROJECT]
@@ -92,4 +100,4 @@ def requirements(distribution: metadata.Distribution, extras: tuple[str, ...]) -
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])
