@@ -15,8 +15,6 @@ go wherever it stands is listed by its content. In a recipe texts are compared a
 import re
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import storage
@@ -25,7 +23,7 @@ from pipeline.texts.normal import exact_hashes
 from pipeline.texts.urls import canonical
 
 REASON = "taken_down"
-VERSION = 2  # goes up when the same list finds other documents
+VERSION = 3  # goes up when the same list finds other documents, or something else is written of them
 CONTENT = "content:"
 SHOWN_CHARACTERS = 60
 
@@ -90,13 +88,6 @@ def parse(text: str, where: str) -> TakeDown:
                 "a URL (https://…) nor the hash of a text (content: and 32 hexadecimal digits)"
             )
     return TakeDown(doc_ids=frozenset(doc_ids), urls=frozenset(urls), contents=frozenset(contents))
-
-
-def listed(documents: pa.RecordBatch, take_down: TakeDown) -> npt.NDArray[np.bool_]:
-    """Which documents (columns as for `matches`) are listed: bool [n]."""
-    found = np.zeros(documents.num_rows, np.bool_)
-    found[[row for row, _ in matches(documents, take_down)]] = True
-    return found
 
 
 def matches(documents: pa.RecordBatch, take_down: TakeDown) -> list[tuple[int, str]]:

@@ -1,5 +1,6 @@
 """The whole flow on real Spark, over a corpus of a few hundred documents."""
 
+import io
 import json
 import re
 import shutil
@@ -461,7 +462,7 @@ def test_languages_taken_down_and_contaminated_documents_stay_out(
     (folder / "a.jsonl").write_text("\n".join(lines))
     (tmp_path / "items.jsonl").write_text(json.dumps({"question": asked, "answer": 5}))
     content = content_hash(english + " Copied.").hex()
-    (tmp_path / "gone.txt").write_text(f"http://www.x.org/3/\ncontent:{content}\n")
+    (tmp_path / "gone.txt").write_text(f"http://www.x.org/3/\ncontent:{content}\n{'0' * 32}\nhttps://x.org/17\n")
     mix = make_recipe(
         raw,
         take_down=str(tmp_path / "gone.txt"),
@@ -469,9 +470,14 @@ def test_languages_taken_down_and_contaminated_documents_stay_out(
         sources=f"""
   mixed: {{root: {folder}, files: [a.jsonl], url_field: url, languages: [en], min_language_score: 0.3, weight: 1}}""",
     )
-    kept = flow_of(mix, tmp_path / "root", spark).filtered["mixed"]
+    told = io.StringIO()
+    kept = flow_of(mix, tmp_path / "root", spark, console=Console(file=told)).filtered["mixed"]
     assert kept.manifest.counts["rejected"] == {"contaminated.apples": 1, "language": 1, "taken_down": 3}
     assert [(row["text"], row["language"]) for row in rows_of(kept, "filtered")] == [(rows[0], "en"), (rows[4], "en")]
+    entries = [row["entry"] for row in rows_of(kept, "taken_down")]
+    assert entries == ["https://x.org/3", f"content:{content}", f"content:{content}"]
+    nowhere = f"take_down: 2 of 4 entries list no document of these sources: {'0' * 32}, https://x.org/17\n"
+    assert nowhere in told.getvalue()
     monkey = make_recipe(raw, decontaminate=f"{{sets: {{apples: {{root: {tmp_path}, files: [items.jsonl]}}}}}}")
     with pytest.raises(StageError, match=r"decontaminate\.sets\.apples: record 0 of .* cannot be read: missing_text"):
         _ = flow_of(monkey, tmp_path / "root", None).filtered

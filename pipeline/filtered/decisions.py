@@ -4,7 +4,7 @@ The order is: taken down, language, the recipe's rules, contaminated. The first 
 that it is rejected for; the others count as hits. What the recipe changes in texts (`edits_of`) comes after that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -111,12 +111,13 @@ class Reason:
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
     """`reasons`; who is hit by which, bool [n_documents, n_reasons]; by signal the `values` that were compared, arrays
-    [n_documents]; the evaluation items that were found (`matches`), and what is to be cut out of documents for them
-    (`passages`), where the choice asks for it."""
+    [n_documents]; the rows that are `taken_down`, each with the entry that lists it; the evaluation items that were
+    found (`matches`), and what is to be cut out of documents for them (`passages`), where the choice asks for it."""
 
     reasons: tuple[Reason, ...]
     hits: npt.NDArray[np.bool_]
     values: Mapping[str, npt.NDArray[Any]]
+    taken_down: Sequence[tuple[int, str]] = ()
     matches: Matches | None = None
     passages: Passages | None = None
 
@@ -139,8 +140,11 @@ def decide(
     if languages is not None:
         values["language_score"] = languages.column("language_score").to_numpy()
     hits: dict[str, npt.NDArray[np.bool_]] = {}
+    taken_down: list[tuple[int, str]] = []
     if choice.take_down is not None:
-        hits[take_down.REASON] = take_down.listed(documents, choice.take_down)
+        taken_down = take_down.matches(documents, choice.take_down)
+        hits[take_down.REASON] = np.zeros(documents.num_rows, np.bool_)
+        hits[take_down.REASON][[row for row, _ in taken_down]] = True
     if choice.languages and languages is not None:
         spoken = languages.column("language").to_pylist()
         hits[LANGUAGE] = np.array([one not in choice.languages for one in spoken], np.bool_)
@@ -164,6 +168,7 @@ def decide(
         reasons=choice.reasons,
         hits=np.column_stack(columns) if columns else np.zeros((documents.num_rows, 0), np.bool_),
         values=values,
+        taken_down=taken_down,
         matches=matches,
         passages=cut,
     )

@@ -78,6 +78,9 @@ def filter_documents(choice: Choice, task: Task, sink: Sink) -> None:
         shown.add(rows.column("doc_id"), decisions)
         _keep(sink, rows, measured, decisions, choice)
         _reject(sink, rows, decisions)
+        if decisions.taken_down:
+            gone, entries = zip(*decisions.taken_down, strict=True)
+            sink.write("taken_down", {"doc_id": rows.column("doc_id").take(pa.array(gone)), "entry": list(entries)})
         if decisions.matches is not None and choice.items is not None:
             found = contamination_report.rows(rows, decisions.first < 0, decisions.matches, choice.items.index)
             sink.write("matches", found)

@@ -1,6 +1,6 @@
 """Filtered: the documents of each source that pass its rules."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pipeline import alarms
 from pipeline.filtered import contamination_table, rules, specs, waterfall_table
@@ -11,6 +11,10 @@ from pipeline.flow.runner import Runner
 from pipeline.manifest import Dataset, Spec
 from pipeline.recipe import Mix
 from pipeline.recipe_files import RecipeFiles
+from pipeline.tables.sink import read_batches
+from pipeline.take_down import TakeDown
+
+SHOWN = 5  # entries of a take-down list that list nothing
 
 
 def make(runner: Runner, mix: Mix, named: RecipeFiles, documents: Mapping[str, Dataset]) -> dict[str, Dataset]:
@@ -22,7 +26,22 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, documents: Mapping[str, D
         if loud:
             runner.console.print(waterfall_table.table(found[name]))
         alarms.raise_unless_acknowledged(loud, mix.acknowledge)
+    if named.take_down is not None:
+        _tell_what_is_nowhere(runner, named.take_down, found.values())
     return found
+
+
+def _tell_what_is_nowhere(runner: Runner, listed: TakeDown, sources: Iterable[Dataset]) -> None:
+    """Print which entries of a take-down list no document: a slip in one of them must not look like success."""
+    files = [url for source in sources for url in source.urls("taken_down")]
+    found = {entry for url in files for rows in read_batches(url, ["entry"]) for entry in rows.column(0).to_pylist()}
+    missed = sorted(listed.entries - found)
+    if missed:
+        shown = ", ".join(missed[:SHOWN]) + (", …" if len(missed) > SHOWN else "")
+        told = (
+            f"take_down: {len(missed):,} of {len(listed.entries):,} entries list no document of these sources: {shown}"
+        )
+        runner.console.print(told, markup=False, soft_wrap=True)
 
 
 def _of_source(runner: Runner, documents: Dataset, choice: Choice) -> Dataset:
