@@ -125,13 +125,19 @@ class Killer(threading.Thread):
         return self._chance.choices(list(KINDS), list(KINDS.values()))[0]
 
     def _fill(self, executor: Process) -> bool:
-        """What an executor's disk that has no room left does to it, to the workers it has, and to those to come."""
-        for process in (executor, *self._cluster.python_processes(executor)):
-            try:
-                _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (FILE_BYTES, hard))
-            except ProcessLookupError:
-                return False
+        """What an executor's disk that has no room left does to it, to the workers it has, and to those to come: a
+        process has the limit of the one that started it, which may have done so a moment before its own was set."""
+        waiting, limited = {executor}, set[Process]()
+        while waiting:
+            for process in waiting:
+                try:
+                    _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+                    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (FILE_BYTES, hard))
+                except ProcessLookupError:
+                    if process == executor:
+                        return False
+            limited |= waiting
+            waiting = {*self._cluster.python_processes(executor)} - limited
         return True
 
     def _await_kill(self, worker: Process) -> None:
