@@ -34,8 +34,8 @@ class Killer(threading.Thread):
     With `stalling`, every second blow, up to MOST_STALLS, stops (SIGSTOP) a Python worker instead, until Spark has
     killed it, as it does when a speculative copy was quicker; one that is not killed within STALL_SECONDS goes on: it
     may have had no task.
-    With `full_from`, an executor and its Python workers can write no file from the first file of that stage on, and no
-    other executor or worker is killed.
+    With `full_from`, an executor and its Python workers can write no file from the first file of that stage on (later,
+    it might have none to write), and no other executor or worker is killed.
     `landed` counts the blows by kind and stage; `stalls` are from when to when (seconds since 1970) a worker was
     stopped.
     """
@@ -87,13 +87,12 @@ class Killer(threading.Thread):
         return sum(n for (_, struck), n in self.landed.items() if struck == stage) < MOST_BLOWS
 
     def _wait(self) -> None:
-        pause = self._chance.uniform(0, PAUSE_SECONDS)
-        if self._chance.random() < 0.5 or not self.landed:
-            self._ended.wait(pause)
-            return
-        before, deadline = len(self._written()), time.monotonic() + FILE_SECONDS
-        while len(self._written()) == before and time.monotonic() < deadline and not self._ended.wait(0.003):
-            pass
+        now, pause, before = time.monotonic(), self._chance.uniform(0, PAUSE_SECONDS), len(self._written())
+        for_file = self._chance.random() < 0.5 and bool(self.landed)
+        deadline = now + (FILE_SECONDS if for_file else pause)
+        while time.monotonic() < deadline and not self._ended.wait(0.003):
+            if self._full_is_due() or (for_file and len(self._written()) > before):
+                break
 
     def _strike(self) -> None:
         kind = self._kind()
@@ -117,12 +116,15 @@ class Killer(threading.Thread):
 
     def _kind(self) -> str:
         if self._full_from is not None:
-            return "full" if self._full_from in self._written() else "python"
+            return "full" if self._full_is_due() else "python"
         if any(kind == "full" for kind, _ in self.landed):
             return "python"
         if self._stalling and self.landed.total() % 2 == 1 and len(self.stalls) < MOST_STALLS:
             return "stall"
         return self._chance.choices(list(KINDS), list(KINDS.values()))[0]
+
+    def _full_is_due(self) -> bool:
+        return self._full_from is not None and self._full_from in self._written()
 
     def _fill(self, executor: Process) -> bool:
         """What an executor's disk that has no room left does to it, to the workers it has, and to those to come: a
