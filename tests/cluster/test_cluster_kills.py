@@ -84,9 +84,9 @@ def stage_of(path: str) -> str:
 def files_below(root: Path) -> list[str]:
     """The files below a folder, the last one last."""
     found = []
-    for path in root.rglob("*"):
-        with suppress(FileNotFoundError):  # renamed since it was listed
-            if path.is_file():
+    for folder, _, names in os.walk(root):  # leaves out what goes while it is looked at
+        for path in (Path(folder, name) for name in names):
+            with suppress(FileNotFoundError):  # renamed since it was listed
                 found.append((path.stat().st_mtime_ns, path.relative_to(root).as_posix()))
     return [name for _, name in sorted(found)]
 
