@@ -333,7 +333,7 @@ def test_a_hundred_starts_and_stops_leave_nothing_behind(tiny: Path) -> None:
             loader.close()
     del loader
     assert threads() == []
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_forgotten_loader_ends_its_thread(tiny: Path) -> None:
