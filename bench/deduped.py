@@ -1,6 +1,6 @@
 """Deduplication: planted near-duplicates, datatrove and ours on the same text by stage, and whether cost is linear.
 
-    python -m bench.deduped            150,000 planted pairs; 51 MB of text; up to 1.6 million synthetic signatures;
+    python -m bench.deduped            150,000 planted pairs; 51 MB of text; up to 800,000 synthetic signatures;
                                        graphs of 1 million edges
     python -m bench.deduped --full     and 400 MB of text without datatrove; up to 20 million signatures, twice; graphs
                                        of 10 million edges

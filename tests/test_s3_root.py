@@ -62,25 +62,25 @@ def test_a_mix_on_s3_is_the_mix_on_a_local_disk(server: S3Server, tmp_path: Path
     ).mixed
     assert finished.url == str(local / "mixes" / "tiny")
 
-    for name in ("raw", "recipes", "root"):
+    for name in ("raw", "recipes", "made"):
         server.make_bucket(name)
     server.upload(raw, "s3://raw")
     given = f"{{key: {RECIPE_KEY}, secret: {RECIPE_SECRET}, endpoint_url: '{server.url}'}}"
     text = text.replace(f'"{raw}/notes"', f'"s3a://raw/notes", storage: {given}').replace(str(raw), "s3://raw")
     server.client().put_object(Bucket="recipes", Key="tiny.yaml", Body=text.encode())
-    job = ["jobs/mix.py", "--mix", "s3://recipes/tiny.yaml", "--root", "s3://root/of/mixes", "--cores", "2"]
+    job = ["jobs/mix.py", "--mix", "s3://recipes/tiny.yaml", "--root", "s3://made/of/all", "--cores", "2"]
     printed = run(server, job, events)
-    stored = server.download("s3://root/of/mixes", tmp_path / "stored")
+    stored = server.download("s3://made/of/all", tmp_path / "stored")
     assert outline(stored) == outline(local)
     assert len(outline(stored)) > 50
     assert orphans(stored) == []
-    assert {(RECIPE_KEY, "raw"), (ENV_KEY, "raw"), (ENV_KEY, "root")} <= server.seen
-    assert (RECIPE_KEY, "root") not in server.seen
+    assert {(RECIPE_KEY, "raw"), (ENV_KEY, "raw"), (ENV_KEY, "made")} <= server.seen
+    assert (RECIPE_KEY, "made") not in server.seen
 
     again = run(server, job)
     assert "tokenized notes 0, pages 0" in again
     assert "starting Spark" not in again
-    shown = run(server, ["-m", "pipeline.cli", "where", "s3://root/of/mixes/mixes/tiny", "--sample", "notes:0"])
+    shown = run(server, ["-m", "pipeline.cli", "where", "s3://made/of/all/mixes/tiny", "--sample", "notes:0"])
     assert "sample 0 of notes" in shown
 
     written = [path for folder in (stored, events) for path in folder.rglob("*") if path.is_file()]

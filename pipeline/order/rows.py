@@ -42,11 +42,12 @@ def batch_rows(order: Order, first: int, size: int) -> Rows:
 def batches_rows(order: Order, first: int, size: int, most: int) -> list[Rows]:
     """Global batches of `size` positions that follow each other from `first` on, each as `batch_rows` has it: as many
     as lie in one block, at most `most`, but at least one. What each would cost by itself is shared."""
-    start, end = block_range(order, block_at(order, first))
+    number = block_at(order, first)
+    start, end = block_range(order, number)
     n = min(most, (end - first) // max(1, size))
     if n < 2:
         return [batch_rows(order, first, size)]
-    held, low = block(order, block_at(order, first)), first - start
+    held, low = block(order, number), first - start
     lane = held.lane[low : low + n * size].reshape(n, size)
     by = low + size * np.arange(n)[:, np.newaxis] + np.argsort(lane, axis=1, kind="stable")
     position, source, sample = held.first + by, held.source[by], held.sample[by]
