@@ -14,7 +14,9 @@ What a text is made of (below it lies `pipeline.texts`: buffers, characters, cut
 What is measured
     catalogue.py         the signals by name, with unit and dtype, and how they differ from datatrove's
     signals.py           the signals as formulas over the counts
-    repetition.py        repeated lines, paragraphs and n-grams, on numbers alone: it knows nothing of text
+    ngrams.py            repeated n-grams of words, and
+    repetition.py        repeated lines and paragraphs, both on numbers alone: they know nothing of text;
+    first_places.py      their table
     code_marks.py        encoded data, marks of generated files
     c4.py                C4's line rules: what they keep, and the numbers that its page rules look at (c4_lines.py,
                          long_words.py, sentences.py: its compiled passes)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.filtered import c4, code_marks, lines, pii, repetition, tables_mentioned, words
+from pipeline.filtered import c4, code_marks, lines, ngrams, pii, repetition, tables_mentioned, words
 from pipeline.filtered.catalogue import (
     C4_SIGNALS,
     CODE_SIGNALS,
@@ -101,7 +101,7 @@ def _of_words(split: words.Words, chars: characters.Characters) -> dict[str, Sig
 
 
 def _of_ngrams(split: words.Words, chars: characters.Characters) -> dict[str, Signal]:
-    repeated = repetition.ngram_characters(split)
+    repeated = ngrams.ngram_characters(split)
     return {name: _ratio(count, chars.characters) for name, count in zip(NGRAM_SIGNALS, repeated.values(), strict=True)}
 
 

@@ -1,35 +1,14 @@
-"""Repetition is counted on numbers: here each letter stands for a word (or a line) of one character."""
-
-import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+"""Repeated lines and paragraphs, by hand and against sets."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from pipeline.filtered.lines import Parts
-from pipeline.filtered.repetition import duplicates, ngram_characters
-from pipeline.filtered.words import Words
+from pipeline.filtered.repetition import duplicates
 
-
-def words(*documents: str, gap: int = 1) -> Words:
-    letters = "".join(documents)
-    starts = np.cumsum([0, *map(len, documents)]).astype(np.int64)
-    none = np.zeros(len(documents), np.int64)
-    return Words(
-        n=np.diff(starts),
-        symbols=none,
-        length=none,
-        alpha=none,
-        stop=none,
-        starts=starts,
-        hashes=np.array([ord(letter) for letter in letters], np.uint64),
-        lengths=np.ones(len(letters), np.int32),
-        gaps=np.full(len(letters), gap, np.uint8),
-    )
+# Long enough that the kernel's table doubles many times, and of lengths around its blocks of 256 lookups.
+LENGTHS = (0, 5000, 1, 255, 256, 257, 0, 513, 9, 10, 3000, 2, 0)
+VOCABULARIES = (2, 3, 30, 700, 20_000, 10**9)  # few words: n-grams repeat by chance; many: only where they are copied
 
 
 def test_duplicates_are_what_equals_an_earlier_part_of_the_same_document() -> None:
@@ -41,101 +20,6 @@ def test_duplicates_are_what_equals_an_earlier_part_of_the_same_document() -> No
     found = duplicates(parts)
     assert found.n.tolist() == [2, 0, 1]
     assert found.characters.tolist() == [20, 0, 7]
-
-
-@pytest.mark.parametrize(
-    ("letters", "n", "characters"),
-    [
-        ("abcabxab", 2, 3 * 3),  # "a b", three times
-        ("abcd", 2, 3),  # nothing repeats: the first one, once
-        ("xyabab", 2, 2 * 3),  # not the first one, but the most frequent
-        ("abxyab", 3, 5),
-        ("aaaa", 2, 3 * 3),  # overlapping occurrences count
-        ("a", 2, 0),
-        ("abcdeabcde", 5, 5),
-        ("abcdeabcdeabcde", 5, 10),
-        ("aaaaaaaaaa", 5, 5),  # a⁵ is remembered at 0, repeats at 1; free again at 6, where only four are left
-        ("aaaaaaaaaaa", 5, 10),
-        ("abcdexabcdeabcde", 6, 0),  # "abcdex", "abcdea" … : no six in a row repeat
-        ("abcdefghijabcdefghij", 10, 10),
-        ("abcdefghiabcdefghi", 10, 0),
-    ],
-)
-def test_ngrams_by_hand(letters: str, n: int, characters: int) -> None:
-    assert ngram_characters(words(letters))[n].tolist() == [characters]
-
-
-def test_words_without_space_between_them_add_no_space() -> None:
-    assert ngram_characters(words("abab", gap=0))[2].tolist() == [4]
-
-
-def test_documents_do_not_see_each_other() -> None:
-    found = ngram_characters(words("abcdef", "", "abcdef", "aabcdeabcdef"))
-    assert found[5].tolist() == [0, 0, 0, 5]
-    assert found[2].tolist() == [3, 0, 3, 6]
-
-
-# Documents of numbers that stand for words, against dictionaries of tuples: long enough that the kernel's table doubles
-# many times, and of lengths around its blocks of 256 lookups.
-LENGTHS = (0, 5000, 1, 255, 256, 257, 0, 513, 9, 10, 3000, 2, 0)
-VOCABULARIES = (2, 3, 30, 700, 20_000, 10**9)  # few words: n-grams repeat by chance; many: only where they are copied
-
-
-def document(rng: np.random.Generator, n_words: int, vocabulary: int, n_copies: int) -> npt.NDArray[np.int64]:
-    """Words drawn at random, then passages of up to 300 words that are copied over others."""
-    found = rng.integers(0, vocabulary, n_words)
-    for _ in range(n_copies if n_words > 20 else 0):
-        length = int(rng.integers(2, min(300, n_words // 2)))
-        source, target = rng.integers(0, n_words - length, 2)
-        found[target : target + length] = found[source : source + length].copy()
-    return found
-
-
-def top_characters(numbers: Sequence[int], lengths: Sequence[int], gaps: Sequence[int], n: int) -> int:
-    ngrams = [tuple(numbers[at : at + n]) for at in range(len(numbers) - n + 1)]
-    if not ngrams:
-        return 0
-    ngram, times = Counter(ngrams).most_common(1)[0]  # of equal counts the one that was met first
-    at = ngrams.index(ngram)
-    return (sum(lengths[at : at + n]) + sum(gaps[at + 1 : at + n])) * times
-
-
-def duplicate_characters(numbers: Sequence[int], lengths: Sequence[int], n: int) -> int:
-    taken: set[tuple[int, ...]] = set()
-    characters = at = 0
-    while at + n <= len(numbers):
-        ngram = tuple(numbers[at : at + n])
-        if ngram in taken:
-            characters += sum(lengths[at : at + n])
-            at += n
-        else:
-            taken.add(ngram)
-            at += 1
-    return characters
-
-
-@pytest.mark.parametrize("vocabulary", VOCABULARIES)
-@pytest.mark.parametrize("n_copies", [0, 12])
-def test_ngrams_of_long_documents_equal_a_dictionary_of_tuples(vocabulary: int, n_copies: int) -> None:
-    rng = np.random.default_rng([vocabulary, n_copies])
-    documents = [document(rng, n_words, vocabulary, n_copies) for n_words in LENGTHS]
-    numbers = np.concatenate(documents)
-    sample = replace(
-        words("x" * len(numbers)),
-        n=np.array(LENGTHS),
-        starts=np.cumsum([0, *LENGTHS]).astype(np.int64),
-        hashes=numbers.astype(np.uint64) * np.uint64(0x9FB21C651E98DF25),  # 0 is a hash like any other
-        lengths=(numbers % 11 + 1).astype(np.int32),
-        gaps=rng.integers(0, 2, len(numbers)).astype(np.uint8),  # of an n-gram those of its first occurrence count
-    )
-    found = ngram_characters(sample)
-    assert list(found) == [2, 3, 4, 5, 6, 7, 8, 9, 10]
-    for row, (start, stop) in enumerate(pairwise(sample.starts.tolist())):
-        own, lengths, gaps = (part[start:stop].tolist() for part in (numbers, sample.lengths, sample.gaps))
-        for n in (2, 3, 4):
-            assert found[n][row] == top_characters(own, lengths, gaps, n), f"top {n}-gram of document {row}"
-        for n in (5, 6, 7, 8, 9, 10):
-            assert found[n][row] == duplicate_characters(own, lengths, n), f"duplicate {n}-grams of document {row}"
 
 
 @pytest.mark.parametrize("vocabulary", VOCABULARIES)
@@ -154,15 +38,3 @@ def test_duplicates_of_long_documents_equal_a_set(vocabulary: int) -> None:
         first = {number: at for at, number in reversed(list(enumerate(own.tolist())))}
         repeats = [at for at, number in enumerate(own.tolist()) if first[number] != at]
         assert (found.n[row], found.characters[row]) == (len(repeats), lengths[row][repeats].sum())
-
-
-def test_time_is_linear_in_the_words() -> None:
-    def seconds(n: int) -> float:
-        sample = words("ab" * (n // 2))  # each n-gram repeats to the end: the most work there is
-        start = time.process_time()
-        ngram_characters(sample)
-        return time.process_time() - start
-
-    seconds(1000)
-    small = min(seconds(100_000) for _ in range(3))
-    assert seconds(1_600_000) < 16 * 6 * small

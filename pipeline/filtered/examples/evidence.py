@@ -20,7 +20,7 @@ from pipeline.filtered.edit_rules import LineRules, PiiKind
 from pipeline.filtered.examples import pieces
 from pipeline.filtered.examples.pieces import Pairs, Spans
 from pipeline.filtered.lines import SHORT_LINE_CHARACTERS
-from pipeline.filtered.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS
+from pipeline.filtered.ngrams import DUPLICATE_NGRAMS, TOP_NGRAMS
 from pipeline.filtered.rule_sets import Kind
 from pipeline.texts.buffers import Texts, slices
 from pipeline.texts.cuts import Cuts
