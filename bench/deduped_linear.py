@@ -48,11 +48,10 @@ def main(spark: SparkSession, sizes: Linear, rows: int) -> None:
     """Measure with 1, 2, 4 and 8 times the documents, without and with a heavy bucket, and print."""
     bands = sizes.bands
     for _ in range(WARM_RUNS):
-        best(spark, sizes, FEW, rows, heavy=False)
-    best(spark, sizes, sizes.documents, rows, heavy=False)
+        measure(spark, FEW, sizes, rows, heavy=False)
+    measure(spark, sizes.documents * (1 if sizes.joins else max(TIMES)), sizes, rows, heavy=False)
     for heavy in (False, True):
-        fixed, _ = best(spark, sizes, FEW, rows, heavy=heavy)
-        costs = [best(spark, sizes, times * sizes.documents, rows, heavy=heavy) for times in TIMES]
+        (fixed, _), *costs = _medians(spark, [FEW, *(times * sizes.documents for times in TIMES)], sizes, rows, heavy)
         decided = "by joins" if sizes.joins else "by the driver"
         bucket = f"{deduped_made.HEAVY:.0%} of the documents in one bucket" if heavy else "no heavy bucket"
         show(
@@ -73,28 +72,29 @@ def main(spark: SparkSession, sizes: Linear, rows: int) -> None:
         )
 
 
-def best(spark: SparkSession, sizes: Linear, n_documents: int, rows: int, *, heavy: bool) -> tuple[Cost, Usage]:
-    """The run that took least."""
-    most = 0 if sizes.joins else in_memory.MAX_DOCUMENTS
-    runs = [measure(spark, n_documents, sizes.bands, rows, heavy=heavy, most=most) for _ in range(sizes.rounds)]
-    return min(runs, key=lambda run: run[0].wall_seconds)
+def _medians(
+    spark: SparkSession, documents: Sequence[int], sizes: Linear, rows: int, heavy: bool
+) -> list[tuple[Cost, Usage]]:
+    """Of each size the run of median wall seconds. The sizes take turns, as the machine's speed changes by a third
+    within minutes; and the best runs would flatter the small sizes, which fit between two disturbances."""
+    rounds = [[measure(spark, n, sizes, rows, heavy=heavy) for n in documents] for _ in range(sizes.rounds)]
+    return [sorted(runs, key=lambda run: run[0].wall_seconds)[len(runs) // 2] for runs in zip(*rounds, strict=True)]
 
 
-def measure(
-    spark: SparkSession, n_documents: int, bands: int, rows: int, *, heavy: bool, most: int
-) -> tuple[Cost, Usage]:
-    """What the stage takes for so many documents, on up to `most` of which the driver decides; making the signatures is
-    not part of it. `ValueError` if it does not find the exact copies and nine of ten near ones."""
+def measure(spark: SparkSession, n_documents: int, sizes: Linear, rows: int, *, heavy: bool) -> tuple[Cost, Usage]:
+    """What the stage takes for so many documents; making the signatures is not part of it. `ValueError` if it
+    does not find the exact copies and nine of ten near ones."""
     params = DedupParams(
         threshold=0.8,
         ngram=5,
-        bands=bands,
+        bands=sizes.bands,
         rows=rows,
         scope="global",
         exact=True,
         verify="signature",
         priorities={deduped_made.SOURCE: 1},
     )
+    most = 0 if sizes.joins else in_memory.MAX_DOCUMENTS
     built: list[Dataset] = []
     with TemporaryDirectory() as root:
         filtered, signatures = deduped_made.make(Path(root), n_documents, params, heavy=heavy)

@@ -51,7 +51,7 @@ def test_the_stage_and_its_signatures_are_timed(
 
 
 def test_a_size_of_made_signatures(spark: SparkSession) -> None:
-    cost, usage = deduped_linear.measure(spark, 2_000, 14, 8, heavy=True, most=2_000)
+    cost, usage = deduped_linear.measure(spark, 2_000, deduped_linear.Linear(documents=2_000), 8, heavy=True)
     assert cost.amount == 2_000
     assert usage.jvm_seconds > 0  # the workers' CPU, some 10 ms, is none at times by the kernel's clock
 
