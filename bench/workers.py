@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+DAEMONS = frozenset({"pyspark.daemon", "pipeline.spark_daemon"})
+"""What forks the Python workers, which keep its command line: by itself, and in sessions on one machine."""
 POLL_SECONDS = 0.1  # a worker that ends within it may have had its peak unseen
 
 
@@ -68,7 +70,7 @@ def _cpu_seconds() -> tuple[float, float]:
                 Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
             )  # man 5 proc_pid_stat, from the 3rd
             own = sum(map(int, fields[11:15]))
-            if "pyspark.daemon" in command:
+            if _is_python(command):
                 python.append(own)
             elif _is_jvm(command):
                 jvm.append(sum(map(int, fields[11:13])))  # without its children
@@ -77,11 +79,15 @@ def _cpu_seconds() -> tuple[float, float]:
 
 
 def _workers() -> list[int]:
-    return [pid for pid, command in _below().items() if "pyspark.daemon" in command]
+    return [pid for pid, command in _below().items() if _is_python(command)]
 
 
 def _jvms() -> list[int]:
     return [pid for pid, command in _below().items() if _is_jvm(command)]
+
+
+def _is_python(command: str) -> bool:
+    return not DAEMONS.isdisjoint(command.split("\0"))  # as an argument: the JVM's have the module among its settings
 
 
 def _is_jvm(command: str) -> bool:

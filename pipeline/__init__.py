@@ -12,9 +12,9 @@ what the stages leave to the loader, `order` says which sample stands at which p
 
 House rules, each enforced by a test (`tests/test_house_rules.py`) or the linter:
 
-1. Spark is imported only in `**/spark.py`, `**/datasource.py`, `session.py`, `jobs/` and their body `job.py`, tests and
-   bench (a name under `if TYPE_CHECKING` is no import); numba never by `loader/`, `order/`, `mds/`; torch only where a
-   tensor is made. Importing the loader without torch takes < 0.5 s.
+1. Spark is imported only in `**/spark.py`, `**/datasource.py`, `session.py`, `spark_daemon.py`, `jobs/` and their body
+   `job.py`, tests and bench (a name under `if TYPE_CHECKING` is no import); numba never by `loader/`, `order/`, `mds/`;
+   torch only where a tensor is made. Importing the loader without torch takes < 0.5 s.
 2. A stage imports the modules directly below `pipeline/` and `tables`, `mds`, `order`; never a sibling stage: stages
    meet at a schema.
 3. Only the DataFrame API (no RDDs, no JVM calls): it must run on Spark Connect and on every vendor's cluster.

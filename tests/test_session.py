@@ -1,15 +1,19 @@
-"""What a session of Spark Connect is sent; sessions themselves are tested with the flow."""
+"""How sessions are set and what one of Spark Connect is sent; the rest of them is tested with the flow."""
 
+import os
 import socket
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
-from pipeline import session
+from pipeline import session, spark_daemon
 
 
 class Recorder:
@@ -65,3 +69,21 @@ def test_a_server_of_another_kind_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("SPARK_REMOTE", f"sc://127.0.0.1:{deaf.getsockname()[1]}")
         with pytest.raises(ValueError, match=r"what answers there is no Spark Connect server .*use_ssl"):
             session.start("tests")
+
+
+def test_local_sessions_talk_to_their_workers_by_unix_domain_sockets(spark: SparkSession) -> None:
+    def kinds(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            yield pa.record_batch({"by": [os.environ.get("PYTHON_UNIX_DOMAIN_ENABLED", "")]})
+
+    rows = spark.range(0, 1, 1, 1).mapInArrow(kinds, "by string").collect()
+    assert [row.by.lower() for row in rows] == ["true"]  # as PySpark reads it
+
+
+def test_a_worker_whose_connection_is_closed_while_idle_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    for error, printed in ((BrokenPipeError(), []), (ValueError("a fault"), ["ValueError: a fault"])):
+        try:
+            raise error
+        except Exception:
+            spark_daemon.print_exc()
+        assert capsys.readouterr().err.splitlines()[-1:] == printed

@@ -35,6 +35,7 @@ SETTINGS = {
     "spark.driver.host": MASTER_HOST,
     "spark.driver.bindAddress": MASTER_HOST,
     "spark.driver.memory": "1g",
+    "spark.python.unix.domain.socket.enabled": "true",  # as the README recommends
     "spark.executor.cores": "1",
     "spark.executor.memory": "1g",
     "spark.ui.enabled": "false",
