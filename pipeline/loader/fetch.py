@@ -1,17 +1,18 @@
-"""Ranges of files from an object store that sometimes fails: retries, second requests for slow ones, one deadline.
+"""Ranges of files from an object store that sometimes fails: retries, more requests for slow ones, one deadline.
 
 *Retries* wait a random time between 0 and a limit that doubles with each failure ("full jitter": M. Brooker,
 "Exponential Backoff and Jitter", AWS Architecture Blog, 2015), so that thousands of ranks do not come back together.
 
-*Hedges*: a request that takes several times the median of the recent ones gets a second beside it, and the first answer
-counts (J. Dean, L. A. Barroso, "The Tail at Scale", CACM 2013). They go by a high percentile; with one request in
-twenty that stalls, the percentile is the stall itself, so the median is taken here, and a larger factor.
+*Hedges*: a request that takes several times the median of the recent ones gets a second beside it, and more where that
+one is late as well; the first answer counts (J. Dean, L. A. Barroso, "The Tail at Scale", CACM 2013). They go by a high
+percentile; with one request in twenty that stalls, the percentile is the stall itself, so the median is taken here, and
+a larger factor.
 """
 
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from statistics import median
 
@@ -24,6 +25,8 @@ DEADLINE_SECONDS = 120.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.05, 5.0
 HEDGE_FACTOR = 3.0  # times the median
 HEDGE_SECONDS = 0.05, 2.0  # at least and at most
+HEDGES = 3  # of a request, each after twice the time: where one in twenty stalls, a stalled second is one in 400
+CHECK_SECONDS = 0.05  # how often it is looked whether a request is late, as the median moves meanwhile
 UNMEASURED_SECONDS = 0.5  # before there are MEASURED_LEAST to go by: ten times what a store takes for a small range
 MEASURED, MEASURED_LEAST = 64, 4  # recent requests whose median counts
 ATTEMPT_SECONDS = 30.0
@@ -124,18 +127,21 @@ class Fetcher:
             self._reader.renew()
 
     async def _hedged(self, url: str, start: int | None, stop: int | None, deadline: float) -> bytes:
-        """One request, and a second one where the first is slow; the first answer counts."""
+        """One request, and up to HEDGES beside it, one after the other, while none has answered; the first answer
+        counts."""
         seconds = max(0.001, min(ATTEMPT_SECONDS, deadline - self.loop.time()))
         tasks = [asyncio.create_task(self._once(url, start, stop))]
+        begun = self.loop.time()
         try:
             async with asyncio.timeout(seconds):
-                done, pending = await asyncio.wait(tasks, timeout=self._slow_seconds())
-                if not done:
-                    self.stats.add(hedges=1)
-                    tasks.append(asyncio.create_task(self._once(url, start, stop)))
-                    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                if pending and all(task.exception() for task in done):  # the other one is late, perhaps for good
-                    done, _ = await asyncio.wait(tasks, timeout=self._slow_seconds())
+                while not (done := await _ended(tasks, CHECK_SECONDS)):
+                    late = self.loop.time() - begun >= self._slow_seconds() * 2 ** (len(tasks) - 1)
+                    if late and len(tasks) <= HEDGES:
+                        self.stats.add(hedges=1)
+                        tasks.append(asyncio.create_task(self._once(url, start, stop)))
+                        begun = self.loop.time()
+                if all(task.exception() for task in done) and (left := set(tasks) - done):
+                    done |= await _ended(left, self._slow_seconds())  # they are late, perhaps for good
                 return _answer(done)
         finally:
             for task in tasks:
@@ -157,6 +163,12 @@ class Fetcher:
         if len(self._seconds) < MEASURED_LEAST:
             return UNMEASURED_SECONDS
         return min(most, max(least, HEDGE_FACTOR * median(self._seconds)))
+
+
+async def _ended(tasks: "Iterable[asyncio.Task[bytes]]", seconds: float) -> "set[asyncio.Task[bytes]]":
+    """Those that have ended when the first has, or none after so many seconds."""
+    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    return done
 
 
 def _answer(done: "set[asyncio.Task[bytes]]") -> bytes:

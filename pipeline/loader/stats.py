@@ -20,7 +20,7 @@ COUNTS = (
 
 class Stats:
     """Counts by name: `samples` and `batches` received; `requests` sent to the store, second tries and hedges included;
-    `retries` after a failure; `hedges`, second requests beside one that was slow; `fetched_bytes` of bodies received;
+    `retries` after a failure; `hedges`, more requests beside one that was slow; `fetched_bytes` of bodies received;
     `cache_hits` and `cache_misses`, granules looked for in the disk cache; `cache_bytes` written to it; `in_flight`,
     ranges that are being fetched. Seconds that the training loop has waited; safe for all threads."""
 

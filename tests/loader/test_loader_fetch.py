@@ -60,6 +60,26 @@ def test_a_slow_request_gets_a_second_one_beside_it() -> None:
     assert fetcher.stats.shown()["hedges"] == 1
 
 
+def test_slow_second_requests_get_others_beside_them_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "UNMEASURED_SECONDS", 0.05)
+    data, fetcher, _ = read([30.0, 30.0])
+    assert (data, fetcher.stats.shown()["hedges"]) == (DATA[10:20], 2)
+    data, fetcher, _ = read([0.9, *[30.0] * 10])  # others come after 0.05, 0.15 and 0.35 seconds
+    assert (data, fetcher.stats.shown()["hedges"]) == (DATA[10:20], fetch.HEDGES)
+
+
+def test_a_request_from_before_the_first_measurements_is_late_by_those(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "UNMEASURED_SECONDS", 30.0)
+
+    async def body() -> float:
+        fetcher, begin = Fetcher(URL), time.perf_counter()
+        fetcher._reader = Store([60.0])  # type: ignore[assignment]
+        await asyncio.gather(*(fetcher.read(URL, 10, 20) for _ in range(1 + fetch.MEASURED_LEAST)))
+        return time.perf_counter() - begin
+
+    assert asyncio.run(body()) < 5
+
+
 def test_the_second_ones_failure_does_not_end_the_first() -> None:
     data, fetcher, _ = read([0.7, OSError("no")])
     assert data == DATA[10:20]
