@@ -56,7 +56,7 @@ def main(spark: SparkSession, sizes: Linear, rows: int) -> None:
         bucket = f"{deduped_made.HEAVY:.0%} of the documents in one bucket" if heavy else "no heavy bucket"
         show(
             f"deduped {decided}: linear? synthetic signatures of {bands} bands of {rows} rows, {bucket}; "
-            f"{FEW:,} documents take {fixed.wall_seconds:.1f} s",
+            f"{FEW:,} documents take {fixed.wall_seconds:.2f} s",
             [
                 "documents",
                 "seconds",

@@ -2,7 +2,7 @@
 
 *Measured*: each rank's StreamingLoader reads the whole run, one rank after the other, from a store that notes each
 range (`counted_files`); unique are the bytes of shards that were read at all. A granule that two blocks need is fetched
-for both, so a single rank reads a little more than once. Where the machine was busy, second requests for slow ones
+for both, so a single rank reads a little more than once. Where the machine was busy, more requests for slow ones
 ("hedges") fetch a range again; these bytes are shown apart. *Predicted*: `pipeline.order.reads`, from the order alone.
 
 Ten sources from 0.5 % to 40 %, rows of 256 tokens, granules, chunks and blocks of as many samples as with rows of 2,048

@@ -36,7 +36,7 @@ SETTINGS = {
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "true",
 }
 LOCAL_SETTINGS = {
-    # By TCP a task waits some 20 ms for the kernel's delayed acknowledgements (bench.task_start).
+    # By TCP a task waits some 45 ms for the kernel's delayed acknowledgements (bench.task_start).
     "spark.python.unix.domain.socket.enabled": "true",
     "spark.python.daemon.module": "pipeline.spark_daemon",
     "spark.ui.enabled": "false",

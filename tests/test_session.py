@@ -2,9 +2,11 @@
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -80,10 +82,33 @@ def test_local_sessions_talk_to_their_workers_by_unix_domain_sockets(spark: Spar
     assert [row.by.lower() for row in rows] == ["true"]  # as PySpark reads it
 
 
-def test_a_worker_whose_connection_is_closed_while_idle_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    for error, printed in ((BrokenPipeError(), []), (ValueError("a fault"), ["ValueError: a fault"])):
-        try:
-            raise error
-        except Exception:
-            spark_daemon.print_exc()
-        assert capsys.readouterr().err.splitlines()[-1:] == printed
+@pytest.mark.parametrize(("daemon", "told"), [("pyspark.daemon", True), ("pipeline.spark_daemon", False)])
+def test_a_worker_whose_connection_is_closed_while_idle_prints_nothing(daemon: str, told: bool, tmp_path: Path) -> None:
+    given = os.environ | {
+        "PYTHON_UNIX_DOMAIN_ENABLED": "True",
+        "PYTHON_WORKER_FACTORY_SOCK_DIR": str(tmp_path),
+        "PYTHON_DAEMON_KILL_WORKER_ON_FLUSH_FAILURE": "1",  # as Spark has it
+        "SPARK_REUSE_WORKER": "1",
+        "SPARK_BUFFER_SIZE": "65536",
+    }
+    command = [sys.executable, "-m", daemon, "pyspark.worker"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=given) as process:
+        assert process.stdin and process.stdout and process.stderr
+        (length,) = struct.unpack("!i", process.stdout.read(4))
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(process.stdout.read(length))
+            (worker,) = struct.unpack("!i", connection.recv(4))
+        ended = time.monotonic() + 30
+        while Path(f"/proc/{worker}").exists() and time.monotonic() < ended:
+            time.sleep(0.05)
+        process.stdin.close()
+        assert ("BrokenPipeError" in process.stderr.read().decode()) is told
+
+
+def test_other_errors_of_workers_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError("a fault")
+    except ValueError:
+        spark_daemon.print_exc()
+    assert capsys.readouterr().err.splitlines()[-1] == "ValueError: a fault"

@@ -231,7 +231,10 @@ def _longer(positions, firsts, n, size, hashes, table):  # type: ignore[no-untyp
         positions[n_longer], firsts[n_longer] = position, first
         if firsts[k + 1] != first + 1:  # else the first occurrence goes on like this one
             word = hashes[position + size - 1]
-            table.keys[waiting], table.into[waiting] = _extended(np.uint64(first), word), n_longer
+            table.keys[waiting], table.into[waiting] = (
+                _extended((np.uint64(first) + np.uint64(1)) * MIX, word),
+                n_longer,
+            )
             waiting += hashes[first + size - 1] != word
         n_longer += 1
         if waiting == BLOCK:

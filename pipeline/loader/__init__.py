@@ -96,7 +96,7 @@ a disk cache for all processes of the node, least recently used out first, each 
 to clean up after a kill. Two loaders of different mixes may share it.
 
 Faults. Failed requests (timeouts, resets, cut bodies, 429, 5xx) are repeated after random waits that grow, slow ones
-get a second one beside them, expired credentials a new client; after `deadline_seconds` (120) for a range the error is
+get others beside them, expired credentials a new client; after `deadline_seconds` (120) for a range the error is
 a `StorageError` with the last failure as its cause. `stats()` counts requests, retries, hedges, bytes, cache hits, and
 the seconds that the training loop has waited.
 

@@ -20,7 +20,7 @@ from pipeline import storage
 from pipeline.loader.stats import Stats
 from pipeline.retries import StorageError
 
-CONCURRENT_REQUESTS = 16  # of a loader; a second one for a slow request comes on top
+CONCURRENT_REQUESTS = 16  # of a loader; others beside slow ones come on top
 DEADLINE_SECONDS = 120.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.05, 5.0
 HEDGE_FACTOR = 3.0  # times the median
@@ -140,8 +140,11 @@ class Fetcher:
                         self.stats.add(hedges=1)
                         tasks.append(asyncio.create_task(self._once(url, start, stop)))
                         begun = self.loop.time()
-                if all(task.exception() for task in done) and (left := set(tasks) - done):
-                    done |= await _ended(left, self._slow_seconds())  # they are late, perhaps for good
+                last = self.loop.time() + self._slow_seconds()
+                while all(task.exception() for task in done) and (left := set(tasks) - done):
+                    if not (more := await _ended(left, last - self.loop.time())):
+                        break  # they are late, perhaps for good
+                    done |= more
                 return _answer(done)
         finally:
             for task in tasks:

@@ -8,7 +8,7 @@ from pipeline.filtered.repetition import duplicates
 
 # Long enough that the kernel's table doubles many times, and of lengths around its blocks of 256 lookups.
 LENGTHS = (0, 5000, 1, 255, 256, 257, 0, 513, 9, 10, 3000, 2, 0)
-VOCABULARIES = (2, 3, 30, 700, 20_000, 10**9)  # few words: n-grams repeat by chance; many: only where they are copied
+VOCABULARIES = (2, 3, 30, 700, 20_000, 10**9)  # of few lines nearly all repeat, of many none
 
 
 def test_duplicates_are_what_equals_an_earlier_part_of_the_same_document() -> None:

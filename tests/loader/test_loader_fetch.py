@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,19 +11,22 @@ from pipeline.retries import StorageError
 URL = "memory://bucket/file"
 DATA = bytes(range(100))
 
-Answer = Callable[[int, int], bytes]
+Failure = Exception | tuple[float, Exception]  # at once, or after so many seconds
 
 
 class Store:
     """Answers each request with the next of `answers`, then rightly."""
 
-    def __init__(self, answers: list[Exception | bytes | float]) -> None:
-        self.answers: Iterator[Exception | bytes | float] = iter(answers)
+    def __init__(self, answers: list[Failure | bytes | float]) -> None:
+        self.answers: Iterator[Failure | bytes | float] = iter(answers)
         self.renewed = 0
         self.loop = asyncio.get_event_loop()
 
     async def read(self, url: str, start: int, stop: int) -> bytes:
         answer = next(self.answers, DATA[start:stop])
+        if isinstance(answer, tuple):
+            seconds, answer = answer
+            await asyncio.sleep(seconds)
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, float):
@@ -35,7 +38,7 @@ class Store:
         self.renewed += 1
 
 
-def read(answers: list[Exception | bytes | float], deadline_seconds: float = 5.0) -> tuple[bytes, Fetcher, Store]:
+def read(answers: list[Failure | bytes | float], deadline_seconds: float = 5.0) -> tuple[bytes, Fetcher, Store]:
     async def body() -> tuple[bytes, Fetcher, Store]:
         fetcher = Fetcher(URL, deadline_seconds=deadline_seconds, seed=1)
         store = Store(answers)
@@ -66,6 +69,12 @@ def test_slow_second_requests_get_others_beside_them_up_to_a_limit(monkeypatch: 
     assert (data, fetcher.stats.shown()["hedges"]) == (DATA[10:20], 2)
     data, fetcher, _ = read([0.9, *[30.0] * 10])  # others come after 0.05, 0.15 and 0.35 seconds
     assert (data, fetcher.stats.shown()["hedges"]) == (DATA[10:20], fetch.HEDGES)
+
+
+def test_failures_of_others_do_not_end_one_that_answers_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "UNMEASURED_SECONDS", 0.3)  # requests begin at 0, 0.3 and 0.9
+    data, fetcher, _ = read([(1.0, OSError("no")), (0.72, OSError("no")), 0.2])  # and end at 1, 1.02 and 1.1
+    assert (data, fetcher.stats.shown()["requests"], fetcher.stats.shown()["retries"]) == (DATA[10:20], 3, 0)
 
 
 def test_a_request_from_before_the_first_measurements_is_late_by_those(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Where in a text its pieces lie: runs of characters, words, n-grams, lines, paragraphs.
 
 For people who read reports, on a few documents at a time: in Python and numpy. The kernels (`words`, `lines`,
-`repetition`) count the same pieces by the same definitions, and do not say where they are.
+`ngrams`) count the same pieces by the same definitions, and do not say where they are.
 """
 
 import re
@@ -22,7 +22,7 @@ Spans = npt.NDArray[np.int64]  # [n, 2]
 Flags = npt.NDArray[np.uint8]  # of `unicode_tables`
 Pairs = list[tuple[int, int]]
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, as in `repetition`
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, as in `first_places`
 LINE = re.compile(r"[^\r\n]+")  # a line that holds something, be it white space
 _BREAKS = ("\r\n", "\r", "\n")
 
