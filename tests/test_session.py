@@ -9,6 +9,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pyarrow as pa
@@ -82,11 +83,20 @@ def test_local_sessions_talk_to_their_workers_by_unix_domain_sockets(spark: Spar
     assert [row.by.lower() for row in rows] == ["true"]  # as PySpark reads it
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """As `tmp_path`, whose paths a socket cannot have in pytest-xdist: they end at 107 characters."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(("daemon", "told"), [("pyspark.daemon", True), ("pipeline.spark_daemon", False)])
-def test_a_worker_whose_connection_is_closed_while_idle_prints_nothing(daemon: str, told: bool, tmp_path: Path) -> None:
+def test_a_worker_whose_connection_is_closed_while_idle_prints_nothing(
+    daemon: str, told: bool, short_path: Path
+) -> None:
     given = os.environ | {
         "PYTHON_UNIX_DOMAIN_ENABLED": "True",
-        "PYTHON_WORKER_FACTORY_SOCK_DIR": str(tmp_path),
+        "PYTHON_WORKER_FACTORY_SOCK_DIR": str(short_path),
         "PYTHON_DAEMON_KILL_WORKER_ON_FLUSH_FAILURE": "1",  # as Spark has it
         "SPARK_REUSE_WORKER": "1",
         "SPARK_BUFFER_SIZE": "65536",
@@ -95,7 +105,9 @@ def test_a_worker_whose_connection_is_closed_while_idle_prints_nothing(daemon: s
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=given) as process:
         assert process.stdin and process.stdout and process.stderr
-        (length,) = struct.unpack("!i", process.stdout.read(4))
+        head = process.stdout.read(4)
+        assert head, process.stderr.read().decode()
+        (length,) = struct.unpack("!i", head)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(process.stdout.read(length))
             (worker,) = struct.unpack("!i", connection.recv(4))
