@@ -92,3 +92,15 @@ def look_up(table, positions, firsts):  # type: ignore[no-untyped-def]
             table.slots[2 * slot], table.slots[2 * slot + 1] = np.uint64(positions[place] + 1), key
             table.state[1] += 1
     table.state[2] = 0
+
+
+@njit(cache=True, nogil=True)
+def look_up_all(table, keys, positions, firsts, n):  # type: ignore[no-untyped-def]
+    """`firsts[k]`: the first of the n `positions` (ascending) with the key of positions[k], `keys[positions[k]]`."""
+    clear(table, 0)
+    for begin in range(0, n, BLOCK):
+        size = min(BLOCK, n - begin)
+        for k in range(size):
+            table.keys[k], table.into[k] = keys[positions[begin + k]], begin + k
+        table.state[2] = size
+        look_up(table, positions, firsts)

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from pipeline.filtered.first_places import BLOCK, LEAST_BITS, MIX, clear, look_up, slot_of, table_for
+from pipeline.filtered.first_places import BLOCK, LEAST_BITS, MIX, clear, look_up, look_up_all, slot_of, table_for
 from pipeline.filtered.words import Words
 
 TOP_NGRAMS = (2, 3, 4)
@@ -114,24 +114,12 @@ def _top(grams, n, scratch, table):  # type: ignore[no-untyped-def]
         for k in range(n):
             scratch.positions[m] = k
             m += counts[np.int64(grams[k] >> shift)] >= least  # no branch here: it could not be foretold
-        _look_up_all(table, grams, scratch.positions, scratch.firsts, m)
+        look_up_all(table, grams, scratch.positions, scratch.firsts, m)
         best, count = _most_frequent(scratch, m)
         if count >= least or least == 2:
             break
         least = max(count, 2)
     return best, count
-
-
-@njit(cache=True, nogil=True)
-def _look_up_all(table, grams, positions, firsts, n):  # type: ignore[no-untyped-def]
-    """`firsts[k]`: the first of the n `positions` (ascending) with the n-gram that stands at positions[k]."""
-    clear(table, 0)
-    for begin in range(0, n, BLOCK):
-        size = min(BLOCK, n - begin)
-        for k in range(size):
-            table.keys[k], table.into[k] = grams[positions[begin + k]], begin + k
-        table.state[2] = size
-        look_up(table, positions, firsts)
 
 
 @njit(cache=True, nogil=True)
@@ -231,10 +219,8 @@ def _longer(positions, firsts, n, size, hashes, table):  # type: ignore[no-untyp
         positions[n_longer], firsts[n_longer] = position, first
         if firsts[k + 1] != first + 1:  # else the first occurrence goes on like this one
             word = hashes[position + size - 1]
-            table.keys[waiting], table.into[waiting] = (
-                _extended((np.uint64(first) + np.uint64(1)) * MIX, word),
-                n_longer,
-            )
+            key = _extended((np.uint64(first) + np.uint64(1)) * MIX, word)  # a place is small: it is no hash yet
+            table.keys[waiting], table.into[waiting] = key, n_longer
             waiting += hashes[first + size - 1] != word
         n_longer += 1
         if waiting == BLOCK:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from pipeline.filtered.first_places import BLOCK, clear, look_up, table_for
+from pipeline.filtered.first_places import look_up_all, table_for
 from pipeline.filtered.lines import Parts
 
 
@@ -29,18 +29,6 @@ def duplicates(parts: Parts) -> Duplicates:
     return Duplicates(n=counts[0], characters=counts[1])
 
 
-@njit(cache=True, nogil=True)
-def _first_equal(hashes, places, firsts, n, table):  # type: ignore[no-untyped-def]
-    """`firsts[k]`: the first place whose hash is that of place k. `places` is 0, 1, 2, …"""
-    clear(table, 0)
-    for begin in range(0, n, BLOCK):
-        size = min(BLOCK, n - begin)
-        for k in range(size):
-            table.keys[k], table.into[k] = hashes[begin + k], begin + k
-        table.state[2] = size
-        look_up(table, places, firsts)
-
-
 @njit(
     types.void(types.int64[::1], types.uint64[::1], types.int64[::1], types.int64[:, ::1]),
     cache=True,
@@ -51,7 +39,7 @@ def _count_duplicates(starts, hashes, lengths, counts):  # type: ignore[no-untyp
     places, firsts, table = np.arange(most).astype(np.int32), np.empty(most, np.int32), table_for(most)
     for document in range(len(starts) - 1):
         begin, n = starts[document], starts[document + 1] - starts[document]
-        _first_equal(hashes[begin:], places, firsts, n, table)
+        look_up_all(table, hashes[begin:], places, firsts, n)
         for k in range(n):
             if firsts[k] != k:
                 counts[0, document] += 1
