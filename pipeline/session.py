@@ -35,6 +35,13 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "true",
 }
+# Sessions of minutes: HotSpot's second compiler comes ten times later than its defaults have it ("java
+# -XX:+PrintFlagsFinal"), as it takes more time than its code then saves where the JVM only deals out tasks; never
+# (TieredStopAtLevel=1) makes deduplication by joins a seventh slower.
+LATE_COMPILING = (
+    "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
+    "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
+)
 LOCAL_SETTINGS = {
     # By TCP a task waits some 45 ms for the kernel's delayed acknowledgements (bench.task_start).
     "spark.python.unix.domain.socket.enabled": "true",
@@ -45,7 +52,7 @@ LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": os.environ.get("SPARK_DRIVER_MEMORY", "2g"),
     "spark.sql.shuffle.partitions": "8",
-    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
+    "spark.driver.extraJavaOptions": f"{LATE_COMPILING} -Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
 }
 POLL_SECONDS = 0.25
 CONNECT_PORT = 15002  # Spark Connect's default
