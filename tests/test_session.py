@@ -5,7 +5,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +27,8 @@ class Recorder:
     def addArtifacts(self, given: str, *, archive: bool) -> None:  # noqa: N802
         path, _, name = given.partition("#")
         assert archive
-        with tarfile.open(path) as tar:
-            tar.extractall(self._folder / name, filter="data")
+        (self._folder / name).mkdir()
+        subprocess.run(["tar", "-xf", path, "-C", self._folder / name], check=True)
 
 
 def test_executors_of_spark_connect_can_import_what_they_are_sent(tmp_path: Path) -> None:
