@@ -20,8 +20,7 @@ from pipeline.order import Rows
 Batch = dict[str, Any]  # as the package's docstring has it: numpy arrays or torch tensors
 
 
-@dataclass(frozen=True, kw_only=True)
-class Share:
+class Share(NamedTuple):
     """What one of several readers serves: of the micro-batches, counted from where all begin, number `offset` and every
     `every`-th after it."""
 

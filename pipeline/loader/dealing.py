@@ -2,25 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.loader import skips
 from pipeline.loader.sequence import Sequence
 
 
-@dataclass(frozen=True, kw_only=True)
-class GlobalBatch:
-    """`runs`: its positions, ascending ranges [first, last). `after`: the position of the next batch's first sample."""
+class GlobalBatch(NamedTuple):
+    """`runs`: its positions, ascending ranges [first, last), of `size` in all. `after`: the position of the next
+    batch's first sample."""
 
     runs: skips.Ranges
+    size: int
     after: int
 
     @property
     def first(self) -> int:
         return self.runs[0][0]
-
-    @property
-    def size(self) -> int:
-        return skips.n_positions(self.runs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +49,8 @@ class Deal:
         """The global batches from position `first` on: each the next `global_batch_size` positions that are not
         skipped. The last may be short where the sequence says so, else it is whole or there is none."""
         while runs := skips.take(skipped, first, self.global_batch_size, sequence.end):
-            batch = GlobalBatch(runs=runs, after=skips.next_served(skipped, runs[-1][1]))
+            after = skips.next_served(skipped, runs[-1][1])
+            batch = GlobalBatch(runs=runs, size=skips.n_positions(runs), after=after)
             if batch.size < self.global_batch_size and not sequence.short_last:
                 return
             yield batch

@@ -3,7 +3,6 @@
 import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -237,13 +236,13 @@ class StreamingLoader:
     def go_to(self, position: int) -> None:
         """Stand at a position, as though everything before it had been received: for what serves a run in parts. (A
         training loop skips, which the state remembers.)"""
-        self._go_on(replace(standing_at(position, self._stands.skipped), share=self._stands.share))
+        self._go_on(standing_at(position, self._stands.skipped)._replace(share=self._stands.share))
 
     def copy(self, state: Mapping[str, Any] | None = None, share: Share | None = None) -> "StreamingLoader":
         """Another loader like this one, at `state` or else where this one stands; with `share`, of that part of the
         micro-batches alone."""
         copied = _restored(self._again, self.state_dict() if state is None else state)
-        copied._stands = replace(copied._stands, share=share or Share())
+        copied._stands = copied._stands._replace(share=share or Share())
         return copied
 
     def stats(self) -> dict[str, int | float]:

@@ -47,6 +47,7 @@ class Chains:
     def __init__(self, run: Run, known: Chain = Chain()) -> None:
         self._run = run
         self._found = [known]
+        self._following = self._block_after_next()
 
     def going_on(self, run: Run, known: Chain) -> "Chains":
         """Those of this run from `known` on: these, if they have it."""
@@ -54,7 +55,8 @@ class Chains:
 
     def passed(self, position: int, skipped: skips.Ranges) -> None:
         """The run has come to a position: a block that it has just left is hashed while it is at hand."""
-        if block_at(self._run.order, position) == self._found[-1].n_blocks + 1:
+        first, last = self._following
+        if first <= position < last:
             self.at(position, skipped)
 
     def at(self, position: int, skipped: skips.Ranges) -> Chain:
@@ -68,7 +70,12 @@ class Chains:
             )
         while len(self._found) <= place:
             self._found.append(self._found[-1].after(link(self._run, known + len(self._found) - 1, skipped)))
+            self._following = self._block_after_next()
         return self._found[place]
+
+    def _block_after_next(self) -> tuple[int, int]:
+        """The positions [first, last) of the block behind the one that is to be hashed next."""
+        return block_range(self._run.order, self._found[-1].n_blocks + 1)
 
 
 def link(run: Run, number: int, skipped: skips.Ranges) -> str:

@@ -1,6 +1,6 @@
 """Where a loader stands: what its training loop has received, what is left out, and what is to be read next."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pipeline.loader import skips
 from pipeline.loader.batches import Served, Share
@@ -8,8 +8,7 @@ from pipeline.loader.batches import Served, Share
 ALL = Share()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Standing:
+class Standing(NamedTuple):
     """`position` and `skipped` are those of a state. `share` tells which micro-batches come next, counted from the
     global batch at position `first`; in the middle of a global batch these are not the first ones of it, and `position`
     is still `first`. `at_batch_end`: the last global batch was received to its end."""
@@ -23,9 +22,9 @@ class Standing:
     def after(self, served: Served) -> "Standing":
         """When this micro-batch was received."""
         every = self.share.every
-        return replace(
-            self,
+        return Standing(
             position=served.next_position,
+            skipped=self.skipped,
             first=served.first,
             share=Share(offset=served.micro_batch + every, every=every),
             at_batch_end=served.next_position != served.first,

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ def test_a_reader_goes_on_after_any_of_its_micro_batches(tiny: Path, n_readers: 
     whole = list(work.serve(0, (), share))
     assert whole
     for number, item in enumerate(whole):
-        rest = work.serve(item.first, (), replace(share, offset=item.micro_batch + n_readers))
+        rest = work.serve(item.first, (), share._replace(offset=item.micro_batch + n_readers))
         expected = [later.batch["position"].tolist() for later in whole[number + 1 :]]
         assert [later.batch["position"].tolist() for later in rest] == expected
 
