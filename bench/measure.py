@@ -20,11 +20,13 @@ REPOSITORY = Path(__file__).parents[1]
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """`amount` (in samples, bytes, or 1 for a thing done once) took `wall_seconds` and `cpu_seconds`, the latter of all
-    threads. `peak_bytes`: how far memory grew over what the process held before; 0 where not measured."""
+    threads; of these the system took `system_seconds`, as for memory touched for the first time (0 where not measured
+    apart). `peak_bytes`: how far memory grew over what the process held before; 0 where not measured."""
 
     amount: float
     wall_seconds: float
     cpu_seconds: float
+    system_seconds: float = 0.0
     peak_bytes: int = 0
 
     @property
@@ -38,9 +40,14 @@ Case = Callable[[], Cost]  # does the work once; what is set up for it is not pa
 
 def timed(work: Callable[[], object], amount: float = 1) -> Cost:
     """The cost of one call in this process."""
-    cpu, wall = time.process_time(), time.perf_counter()
+    cpu, system, wall = time.process_time(), os.times().system, time.perf_counter()
     work()
-    return Cost(amount=amount, wall_seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu)
+    return Cost(
+        amount=amount,
+        wall_seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu,
+        system_seconds=os.times().system - system,
+    )
 
 
 def apart(work: Callable[[], object]) -> Cost:
@@ -118,6 +125,7 @@ def median_cost(costs: Sequence[Cost]) -> Cost:
         amount=costs[0].amount,
         wall_seconds=median(cost.wall_seconds for cost in costs),
         cpu_seconds=median(cost.cpu_seconds for cost in costs),
+        system_seconds=median(cost.system_seconds for cost in costs),
         peak_bytes=int(median(cost.peak_bytes for cost in costs)),
     )
 
