@@ -9,7 +9,7 @@ from pathlib import Path
 
 DAEMONS = frozenset({"pyspark.daemon", "pipeline.spark_daemon"})
 """What forks the Python workers, which keep its command line: by itself, and in sessions on one machine."""
-POLL_SECONDS = 0.1  # a worker that ends within it may have had its peak unseen
+POLL_SECONDS = 0.25  # a worker that ends within it may have had its peak unseen
 
 
 @dataclass

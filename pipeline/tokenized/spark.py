@@ -31,7 +31,7 @@ from pipeline.versions import made
 
 TOKENIZER_VERSION = 1
 SAMPLE_KEY = "tokenizer"
-COMMITTERS = 8  # datasets that are committed at once: most of it is waiting for disk or store
+COMMITTERS = 8  # datasets committed at once in a store, for which most of it waits; on a disk: one after another
 
 
 def tokenizer_spec(deduped: Sequence[Dataset], vocab_size: int, sample_bytes: int, *, bos: bool) -> Spec:
@@ -120,7 +120,7 @@ def build(
     def committed(number: int) -> Dataset:
         return _commit(root, specs[number], attempt, number, encoded, own[number], params, engine)
 
-    with ThreadPoolExecutor(COMMITTERS) as pool:
+    with ThreadPoolExecutor(1 if storage.is_local(root) else COMMITTERS) as pool:
         return list(pool.map(committed, own)), engine
 
 
