@@ -1,7 +1,10 @@
 """Ranges of files from an object store that sometimes fails: retries, more requests for slow ones, one deadline.
 
-*Retries* wait a random time between 0 and a limit that doubles with each failure ("full jitter": M. Brooker,
-"Exponential Backoff and Jitter", AWS Architecture Blog, 2015), so that thousands of ranks do not come back together.
+*Retries*: of a store that has answered before, whatever the failure is, as each client has errors of its own, and a run
+must not end by one that would have passed. Until something has been read, only of failures that are known to pass
+(`retries.passes`): the others are mistakes, missing credentials or a wrong option, and are told at once. Each try comes
+after a random time between 0 and a limit that doubles with each failure ("full jitter": M. Brooker, "Exponential
+Backoff and Jitter", AWS Architecture Blog, 2015), so that thousands of ranks do not come back together.
 
 *Hedges*: a request that takes several times the median of the recent ones gets a second beside it, and more where that
 one is late as well; the first answer counts (J. Dean, L. A. Barroso, "The Tail at Scale", CACM 2013). They go by a high
@@ -18,7 +21,7 @@ from statistics import median
 
 from pipeline import storage
 from pipeline.loader.stats import Stats
-from pipeline.retries import StorageError
+from pipeline.retries import StorageError, passes
 
 CONCURRENT_REQUESTS = 16  # of a loader; others beside slow ones come on top
 DEADLINE_SECONDS = 120.0
@@ -75,8 +78,9 @@ class Fetcher:
         """Bytes [start, stop), all of them; None, None: the whole file.
 
         `FileNotFoundError` where the file is gone, `PermissionError` where new credentials are refused too, and
-        `StorageError` with its cause where the deadline has passed.
+        `StorageError` with its cause where the deadline has passed, or the store has never answered and never will.
         """
+        what = url if start is None else f"{url} [{start}, {stop})"
         deadline = self.deadline() if deadline is None else deadline
         self._room = self._room or asyncio.Semaphore(self._at_once)
         async with self._room, self._counted():
@@ -86,14 +90,22 @@ class Fetcher:
                     return await self._hedged(url, start, stop, deadline)
                 except FileNotFoundError:
                     raise
-                except PermissionError:
+                except PermissionError as error:
                     if renewed:
-                        raise
+                        raise PermissionError(
+                            f"{what} may not be read: {error}; give credentials that may, by storage_options or the "
+                            "environment"
+                        ) from error
                     renewed = True
                     self._renew()
-                except Exception as error:  # whatever a client raises: each store has its own errors
+                except Exception as error:
+                    if not (self.stats.has_fetched or isinstance(error, EOFError) or passes(error)):
+                        raise StorageError(
+                            f"{what} cannot be read: {type(error).__name__}: {error}; correct storage_options, or the "
+                            "environment's settings and credentials for this store"
+                        ) from error
                     failures += 1
-                    await self._wait(failures, deadline, f"{url} [{start}, {stop})", error)
+                    await self._wait(failures, deadline, what, error)
                 self.stats.add(retries=1)
 
     @asynccontextmanager

@@ -36,6 +36,11 @@ class Stats:
             for name, count in counts.items():
                 self._counts[name] += count
 
+    @property
+    def has_fetched(self) -> bool:
+        """Whether any body has come from the store yet."""
+        return self._counts["fetched_bytes"] > 0
+
     def waited(self, seconds: float) -> None:
         """The training loop has waited so long."""
         with self._lock:

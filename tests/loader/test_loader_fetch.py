@@ -3,6 +3,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 
 from pipeline.loader import fetch
 from pipeline.loader.fetch import Fetcher
@@ -38,9 +39,12 @@ class Store:
         self.renewed += 1
 
 
-def read(answers: list[Failure | bytes | float], deadline_seconds: float = 5.0) -> tuple[bytes, Fetcher, Store]:
+def read(
+    answers: list[Failure | bytes | float], deadline_seconds: float = 5.0, *, has_fetched: bool = True
+) -> tuple[bytes, Fetcher, Store]:
     async def body() -> tuple[bytes, Fetcher, Store]:
         fetcher = Fetcher(URL, deadline_seconds=deadline_seconds, seed=1)
+        fetcher.stats.add(fetched_bytes=int(has_fetched))
         store = Store(answers)
         fetcher._reader = store  # type: ignore[assignment]
         return await fetcher.read(URL, 10, 20), fetcher, store
@@ -53,6 +57,18 @@ def test_a_failure_is_tried_again(failure: Exception | bytes) -> None:
     data, fetcher, _ = read([failure, failure])
     assert data == DATA[10:20]
     assert (fetcher.stats.shown()["requests"], fetcher.stats.shown()["retries"]) == (3, 2)
+
+
+@pytest.mark.parametrize("failure", [OSError(16, "SlowDown"), TimeoutError(), ConnectionResetError(), b"short"])
+def test_so_is_one_that_passes_before_anything_was_read(failure: Exception | bytes) -> None:
+    assert read([failure, failure], has_fetched=False)[0] == DATA[10:20]
+
+
+@pytest.mark.parametrize("mistake", [TypeError("unexpected keyword 'keyy'"), NoCredentialsError()])
+def test_a_mistake_is_told_at_once_unless_the_store_has_answered_before(mistake: Exception) -> None:
+    with pytest.raises(StorageError, match=f"{URL} .*cannot be read: {type(mistake).__name__}: .*storage_options"):
+        read([mistake], has_fetched=False)
+    assert read([mistake])[0] == DATA[10:20]
 
 
 def test_a_slow_request_gets_a_second_one_beside_it() -> None:
@@ -115,7 +131,7 @@ def test_a_hanging_store_is_given_up_at_the_deadline() -> None:
 def test_expired_credentials_are_renewed_once() -> None:
     data, _, store = read([PermissionError("ExpiredToken")])
     assert (data, store.renewed) == (DATA[10:20], 1)
-    with pytest.raises(PermissionError, match="AccessDenied"):
+    with pytest.raises(PermissionError, match=r"file \[10, 20\) may not be read: AccessDenied"):
         read([PermissionError("ExpiredToken"), PermissionError("AccessDenied")])
 
 
