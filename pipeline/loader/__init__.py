@@ -89,16 +89,16 @@ Refused also then: another seed, order, tokenizer, shape of rows; a source with 
 Object stores. `StreamingLoader("s3://bucket/mixes/demo", storage_options={…}, …)` takes any URL of fsspec (`s3://`
 needs `pip install shardmill[s3]`). The order is known, so what the rank needs of this block of positions and the next
 is fetched ahead, in the order of need, neighbours in one request, each granule once a block, the borders of documents
-with them. `memory_bytes` holds it,
-by default 2 · block rows · row bytes / world_size (at most 2 GiB / world_size; `stats()["memory_bytes"]` is the whole
-bound, with 64 MiB on the way). Less is an error that names the figure, unless there is `cache_dir` with `cache_bytes`:
-a disk cache for all processes of the node, least recently used out first, each entry verified when it is read, nothing
-to clean up after a kill. Two loaders of different mixes may share it.
+with them. `memory_bytes` holds it, by default 2 · block rows · row bytes / world_size (at most 2 GiB / world_size;
+`stats()["memory_bytes"]` is the whole bound, with 64 MiB on the way). Less is an error that names the figure, unless
+there is `cache_dir` with `cache_bytes`: a disk cache for all processes of the node, least recently used out first, each
+entry verified when it is read, nothing to clean up after a kill. Two loaders of different mixes may share it.
 
 Faults. Failed requests (timeouts, resets, cut bodies, 429, 5xx) are repeated after random waits that grow, slow ones
 get others beside them, expired credentials a new client; after `deadline_seconds` (120) for a range the error is
-a `StorageError` with the last failure as its cause. `stats()` counts requests, retries, hedges, bytes, cache hits, and
-the seconds that the training loop has waited.
+a `StorageError` with the last failure as its cause. Missing credentials and wrong options, which show at the first
+read, are one at once. `stats()` counts requests, retries, hedges, bytes, cache hits, and the seconds that the training
+loop has waited.
 
 Safety. Each granule (about 32 KiB) is compared with its checksum before it is first served; a wrong one is read again,
 and damage that stays is a `DamagedDatasetError` that names shard file, granule, expected and found. A local file that
