@@ -39,7 +39,7 @@ class Chain:
 
 
 class Chains:
-    """The chains of a run, from a known one on; each block is hashed once.
+    """The chains of a run, from a known one on; each block is hashed once, and again where others are left out.
 
     A block costs a few milliseconds while it is among the last ones made, as those just served are; else about 0.1 s.
     """
@@ -47,6 +47,7 @@ class Chains:
     def __init__(self, run: Run, known: Chain = Chain()) -> None:
         self._run = run
         self._found = [known]
+        self._skipped: skips.Ranges = ()  # under which they were found
         self._following = self._block_after_next()
 
     def going_on(self, run: Run, known: Chain) -> "Chains":
@@ -68,10 +69,21 @@ class Chains:
                 f"position {position} lies in block {known + place}, {known} blocks were over where this loader began; "
                 "take an earlier state"
             )
+        if skipped != self._skipped:
+            self._forget_others(skipped)
         while len(self._found) <= place:
             self._found.append(self._found[-1].after(link(self._run, known + len(self._found) - 1, skipped)))
             self._following = self._block_after_next()
         return self._found[place]
+
+    def _forget_others(self, skipped: skips.Ranges) -> None:
+        """Forget what was found from the first block on that is left out now and was not, or the other way round."""
+        for place, found in enumerate(self._found[:-1], 1):
+            block = block_range(self._run.order, found.n_blocks)
+            if _is_left_out(block, skipped) != _is_left_out(block, self._skipped):
+                del self._found[place:]
+                break
+        self._skipped, self._following = skipped, self._block_after_next()
 
     def _block_after_next(self) -> tuple[int, int]:
         """The positions [first, last) of the block behind the one that is to be hashed next."""
@@ -80,10 +92,14 @@ class Chains:
 
 def link(run: Run, number: int, skipped: skips.Ranges) -> str:
     """What is chained of a block: its hash, or that it was skipped."""
-    first, last = block_range(run.order, number)
-    if skips.next_served(skipped, first) >= last:
+    if _is_left_out(block_range(run.order, number), skipped):
         return f"skipped {number}"
     return block_hash(run.order, number, _fingerprints(run, number))
+
+
+def _is_left_out(block: tuple[int, int], skipped: skips.Ranges) -> bool:
+    first, last = block
+    return skips.next_served(skipped, first) >= last
 
 
 def from_state(state: object, order: Order, position: int) -> Chain:

@@ -144,3 +144,27 @@ def test_the_form_in_a_state_is_read_back(plan: plans.Plan) -> None:
     with pytest.raises(ValueError, match="position 5 lies in block 0, 2 blocks were over where this loader began"):
         Chains(run, found).at(5, ())
     assert Chain().after("x") == Chain(n_blocks=1, before=CHAIN_START, value=chain(CHAIN_START, "x"))
+
+
+def test_going_back_and_leaving_out_a_whole_block_gives_the_chain_of_one_who_never_served_it(tiny: Path) -> None:
+    """A loss spike in a notebook: the blocks that were chained before the loader went back were taken for served."""
+
+    def serve(loader: StreamingLoader, n: int) -> State:
+        batches = iter(loader)
+        for _ in range(n):
+            next(batches)
+        return loader.state_dict()
+
+    with opened(tiny, global_batch_size=16) as loader, opened(tiny, global_batch_size=16) as new:
+        early = serve(loader, 2)
+        serve(loader, 10)
+        loader.load_state_dict(early)
+        loader.skip(64, 128)
+        new.load_state_dict(early)
+        new.skip(64, 128)
+        state = serve(loader, 8)
+        assert state == serve(new, 8)
+        assert state["chain"]["blocks"] == 3
+        opened(tiny, state).close()  # it is not refused
+        loader.load_state_dict(early)  # and back again, without the skip
+        assert serve(loader, 14) == states_of(tiny, 16, global_batch_size=16)[-1]
