@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 from pipeline import plan as plans
 from pipeline.loader import forks, options, skips
@@ -224,12 +224,12 @@ class StreamingLoader:
             self._chains = self._chains.going_on(run, known)
         self._go_on(standing_at(position, skipped))
 
-    def skip(self, first: int, last: int) -> None:
+    def skip(self, first: SupportsIndex, last: SupportsIndex) -> None:
         """Leave out the positions [first, last), from the current one on: a batch is then the next `global_batch_size`
         positions that are not left out. The state remembers them; their samples wait for their source's next pass."""
         self._go_on(self._stands.skip(f"skip({first}, {last})", first, last, self._sequence.end))
 
-    def skip_batches(self, n: int) -> None:
+    def skip_batches(self, n: SupportsIndex) -> None:
         """Leave out the next `n` global batches, as `skip` does."""
         self._go_on(self._stands.skip_batches(n, self.global_batch_size, self._sequence.end))
 
@@ -290,14 +290,16 @@ class StreamingLoader:
             raise RuntimeError("the loader is closed; make another and give it this one's state_dict()")
         try:
             served = (self._prefetcher or self._start()).next()
+            batch = tensors(served.batch) if self._format == "torch" else served.batch
+            stands = self._stands.after(served)
+            if self._split == "train":
+                self._chains.passed(stands.position, stands.skipped)
+            self._stats.add(batches=1, samples=len(served.batch["position"]))
         except (KeyboardInterrupt, SystemExit):
             self._stop()  # it may have hit the batch in the making: the next call makes it anew
             raise
-        self._stands = self._stands.after(served)
-        if self._split == "train":
-            self._chains.passed(self._stands.position, self._stands.skipped)
-        self._stats.add(batches=1, samples=len(served.batch["position"]))
-        return tensors(served.batch) if self._format == "torch" else served.batch
+        self._stands = stands  # the last thing: what is not returned was not received
+        return batch
 
     def _start(self) -> Prefetcher[Served]:
         work = Batches(
@@ -318,13 +320,14 @@ class StreamingLoader:
             interrupt=partial(_interrupt, self._granules, self._borders),
         )
         self._ender = weakref.finalize(self, self._prefetcher.close)  # a forgotten loader, or the program's end
-        return self._prefetcher
+        return self._prefetcher  # its thread begins when it is asked: whatever interrupts this, `_stop` finds it
 
     def _stop(self) -> None:
         if self._prefetcher is not None:
             self._stats.waited(self._prefetcher.waited_seconds)
+            self._prefetcher.close()
         if self._ender is not None:
-            self._ender()
+            self._ender.detach()
         self._prefetcher = self._ender = None
 
     def _follow(self, sequence: TrainSequence, run: forks.Run) -> None:

@@ -96,7 +96,7 @@ class MappedShards:
         known = self._stamps.get(shard, stamp)
         if known != stamp:
             self.drop(shard)
-        if shard not in self._mapped:
+        if shard not in self._mapped or not self._first_row[shard]:  # the latter: Ctrl-C came while it was mapped
             self._map(shard)
         self._believed[shard] = now + STAMP_SECONDS
         return known != stamp

@@ -1,6 +1,7 @@
 """Where a loader stands: what its training loop has received, what is left out, and what is to be read next."""
 
-from typing import NamedTuple
+import operator
+from typing import NamedTuple, SupportsIndex
 
 from pipeline.loader import skips
 from pipeline.loader.batches import Served, Share
@@ -30,9 +31,10 @@ class Standing(NamedTuple):
             at_batch_end=served.next_position != served.first,
         )
 
-    def skip(self, what: str, first: int, last: int, end: int | None) -> "Standing":
+    def skip(self, what: str, first: SupportsIndex, last: SupportsIndex, end: int | None) -> "Standing":
         """With the positions [first, last) left out, of a sequence with this end. `ValueError` that begins with `what`
         where that cannot be."""
+        first, last = _whole(what, first), _whole(what, last)
         if not self.at_batch_end:
             raise ValueError(f"{what} in the middle of the global batch at {self.position}: skip when it is at its end")
         if not self.position <= first < last:
@@ -44,12 +46,24 @@ class Standing(NamedTuple):
             raise ValueError(f"{what} leads from position {first} to {last}, the end is {end}")
         return standing_at(self.position, skips.add(self.skipped, first, last))
 
-    def skip_batches(self, n: int, global_batch_size: int, end: int | None) -> "Standing":
+    def skip_batches(self, n: SupportsIndex, global_batch_size: int, end: int | None) -> "Standing":
         """With the next n global batches left out."""
+        n = _whole(f"skip_batches({n})", n)
         if n < 1:
             raise ValueError(f"skip_batches({n}): 1 or more")
         last = skips.take(self.skipped, self.position, n * global_batch_size, None)[-1][1]
         return self.skip(f"skip_batches({n})", self.position, last, end)
+
+
+def _whole(what: str, value: SupportsIndex) -> int:
+    """As Python's int, whatever whole number it is: of numpy, a tensor of one."""
+    try:
+        found = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        found = None
+    if found is None:
+        raise ValueError(f"{what}: {value!r} is a {type(value).__name__}; give whole numbers")
+    return found
 
 
 def standing_at(position: int, skipped: skips.Ranges) -> Standing:

@@ -160,3 +160,16 @@ def test_closing_unmaps_and_does_no_harm(tiny: Path) -> None:
     assert open_shards() == []
     assert rows(granules, 0, [20]) == [tiny_row(0, 20)]
     granules.close()
+
+
+def test_a_shard_that_ctrl_c_left_half_mapped_is_mapped_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    granules = opened(tiny)
+
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.loader.mapped._address_of", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rows(granules, 1, [3])
+    assert rows(granules, 1, [3]) == [tiny_row(1, 3)]

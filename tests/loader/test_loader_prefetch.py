@@ -85,6 +85,7 @@ def test_a_thread_that_vanished_is_noticed(monkeypatch: pytest.MonkeyPatch) -> N
     prefetcher = Prefetcher(iter([1]), 2, "test")
     assert prefetcher.next() == 1
     prefetcher.close()
+    monkeypatch.setattr(prefetcher, "_stopped", False)
     monkeypatch.setattr(prefetcher, "_finished", False)  # as if the thread had not even come to say so
     monkeypatch.setattr("pipeline.loader.prefetch.ALIVE_CHECK_SECONDS", 0.01)
     with pytest.raises(RuntimeError, match="died without a word"):

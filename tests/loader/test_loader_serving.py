@@ -3,13 +3,15 @@
 import inspect
 import json
 import pickle
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -424,3 +426,27 @@ def test_a_budget_of_whole_batches_is_served_whole(tmp_path: Path) -> None:
         assert sorted(joined(positions(loader))) == list(range(2 * BATCH))
     plan = plans.load(str(mix))
     assert replace(plan, budget_tokens=0).identity == plan.identity
+
+
+@pytest.mark.parametrize("whole", [np.int64, np.uint16, torch.tensor])
+def test_any_whole_numbers_are_ranges_to_skip(tiny: Path, whole: Callable[[int], Any]) -> None:
+    with loader_of(tiny) as loader:
+        loader.skip(whole(30), whole(50))
+        loader.skip_batches(whole(1))
+        state = json.loads(json.dumps(loader.state_dict()))
+        assert (state["position"], state["skipped"]) == (24, [[0, 24], [30, 50]])
+        loader.load_state_dict(state)
+
+
+@pytest.mark.parametrize("value", [16.0, "16", True, None, [16]])
+def test_what_is_no_whole_number_is_no_range_to_skip(tiny: Path, value: Any) -> None:
+    with loader_of(tiny) as loader:
+        skips: list[Callable[[], None]] = [
+            lambda: loader.skip(value, 50),
+            lambda: loader.skip(0, value),
+            lambda: loader.skip_batches(value),
+        ]
+        for skip in skips:
+            with pytest.raises(ValueError, match=rf"skip.*: {re.escape(repr(value))} is a .*; give whole numbers"):
+                skip()
+        assert loader.skipped == ()
