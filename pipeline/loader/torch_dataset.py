@@ -12,7 +12,9 @@ takes from its workers in turn, so what comes out is the loader's very sequence.
 Which state. Workers run ahead, so this process does not know what the training loop has received; the batch does.
 `dataset.state_dict(batch)` is the state after that batch: a StreamingLoader's own, good on any number of workers and
 ranks. The state of a `StatefulDataLoader` holds one of each worker, and goes on with the same number of workers alone,
-on the same rank of the same world size; with a micro_batch_size take it at the end of a global batch.
+on the same rank of the same world size; with a micro_batch_size take it at the end of a global batch. One that was
+taken after the last batch says that the iteration was over, so with workers the next one begins at the loader's
+position in this process: save `dataset.state_dict(batch)` at the end of a run that a larger budget may lengthen.
 
 Each `iter(DataLoader(…))` with workers begins at the loader's position in this process, which does not move while
 workers serve: after a loop that was left, load the state of its last batch first. What is skipped must be skipped
@@ -47,6 +49,7 @@ class LoaderDataset(IterableDataset[Batch]):
     def __init__(self, loader: StreamingLoader) -> None:
         self._loader = loader
         self._served_here = False
+        self._first: int | None = None  # where the loop in this process began
         self._reader: StreamingLoader | None = None  # of a worker; in the process of the training loop there is none
         self._resumed: tuple[dict[str, Any], Share] | None = None
 
@@ -57,6 +60,7 @@ class LoaderDataset(IterableDataset[Batch]):
         worker = get_worker_info()
         if worker is None:
             self._served_here = True
+            self._first = self._loader.position if self._first is None else self._first
             return iter(self._loader)
         if self._loader.pins_memory:
             return _refused("a worker's batches are sent to another process: give pin_memory=True to the DataLoader")
@@ -74,7 +78,7 @@ class LoaderDataset(IterableDataset[Batch]):
         many samples all ranks have, since the beginning of the run or since the state that was loaded.
 
         Without it: in a worker the state of that worker, for `StatefulDataLoader`; in a loop without workers the
-        loader's own.
+        loader's own (this process does not see workers begin: where both were used, give the batch).
         """
         if (worker := get_worker_info()) is not None:
             return self._worker_state([worker.id, worker.num_workers])
@@ -90,6 +94,7 @@ class LoaderDataset(IterableDataset[Batch]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a loader's state, or in a worker from that worker's."""
         worker = get_worker_info()
+        self._first = None
         if "worker" not in state:
             self._loader.load_state_dict(state)
             return
@@ -111,7 +116,8 @@ class LoaderDataset(IterableDataset[Batch]):
 
     def _behind(self, n_samples: int, from_beginning: bool) -> int:
         """The position behind `n_samples` that were not skipped."""
-        first = 0 if from_beginning else self._loader.position
+        here = self._loader.position if self._first is None else self._first
+        first = 0 if from_beginning else here
         taken = skips.take(self._loader.skipped, first, n_samples, None)
         return taken[-1][1] if taken else first
 

@@ -205,3 +205,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def test_samples_counted_since_the_loop_began_are_not_counted_twice_in_its_own_process(mix: Path) -> None:
+    dataset = LoaderDataset(loader_of(mix))
+    assert len([batch for _, batch in zip(range(2), through(dataset, 0), strict=False)]) == 2
+    assert dataset.state_dict(2 * BATCH, False)["position"] == 2 * BATCH
+    dataset.load_state_dict(dataset.state_dict())
+    assert dataset.state_dict(BATCH, False)["position"] == 3 * BATCH
