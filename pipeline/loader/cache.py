@@ -42,14 +42,18 @@ class DiskCache:
     """
 
     def __init__(self, cache_dir: str | os.PathLike[str], cache_bytes: int, stats: Stats) -> None:
-        if cache_bytes < 1:
-            raise ValueError(f"cache_bytes is {cache_bytes}; at least 1 byte, or no cache_dir")
         self._root = Path(cache_dir).expanduser().absolute() / FOLDER
         self._bytes = cache_bytes
         self._stats = stats
         self._written = 0
         self._made: set[Path] = set()
-        self._root.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._root.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"cache_dir {os.fspath(cache_dir)!r} is no folder and cannot be made one ({error.strerror}); give a "
+                "folder of a local disk, or leave cache_dir and cache_bytes out"
+            ) from error
         self._own(self._root)
         if not (self._root / TAG).exists():
             self._put(self._root / TAG, TAG_TEXT.encode())

@@ -116,6 +116,8 @@ def _torch_rank() -> tuple[int, int] | None:
 
 
 def _checked(rank: int, world_size: int, where: str) -> tuple[int, int]:
+    _check_whole("rank", rank)
+    _check_whole("world_size", world_size)
     if not 0 <= rank < world_size:
         raise ValueError(f"rank {rank} of world_size {world_size} ({where}): 0 ≤ rank < world_size must hold")
     return rank, world_size

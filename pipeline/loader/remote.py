@@ -44,8 +44,13 @@ class Remote:
     def __post_init__(self) -> None:
         if (self.cache_dir is None) != (self.cache_bytes is None):
             raise ValueError(f"cache_dir {self.cache_dir!r} and cache_bytes {self.cache_bytes}: give both or neither")
-        if not 0 < self.deadline_seconds < float("inf"):
-            raise ValueError(f"deadline_seconds is {self.deadline_seconds}; a number of seconds above 0")
+        for name in ("memory_bytes", "cache_bytes"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise ValueError(f"{name} is {value!r}; give a number of bytes, an int of at least 1")
+        seconds = self.deadline_seconds
+        if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
+            raise ValueError(f"deadline_seconds is {seconds!r}; a number of seconds above 0")
 
 
 def memory_needed(block_samples: int, world_size: int, row_bytes: int, granule_bytes: int) -> int:

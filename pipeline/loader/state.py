@@ -82,9 +82,25 @@ def from_dict(state: Mapping[str, Any], owner: Mapping[str, Any], *, fork: bool 
                 f"going on would serve other samples than the next ones{hint}. Use the mix it was saved with, "
                 "or start without this state"
             )
+    _check_mix(state)
     if any(state[name] != owner[name] for name in FORKABLE):
         _check_fork(state, owner, fork)
     return _position(state.get("position")), _ranges(state.get("skipped"))
+
+
+def _check_mix(state: Mapping[str, Any]) -> None:
+    """`ValueError` where what a state tells of its mix has not the form that `belonging` gives it."""
+    n_samples, parts, stages = state["n_samples"], state["parts"], state["stages"]
+    is_right = {
+        "n_samples": isinstance(n_samples, Mapping) and all(type(n) is int for n in n_samples.values()),
+        "parts": isinstance(parts, Mapping)
+        and isinstance(n_samples, Mapping)
+        and set(parts) == set(n_samples)
+        and all(isinstance(part, list | tuple) for part in parts.values()),
+        "stages": isinstance(stages, list | tuple),
+    }
+    if wrong := [name for name, right in is_right.items() if not right]:
+        raise ValueError(f"the state is damaged: its {wrong[0]} is {state[wrong[0]]!r}; load one that was saved whole")
 
 
 def _check_fork(state: Mapping[str, Any], owner: Mapping[str, Any], fork: bool) -> None:

@@ -102,3 +102,11 @@ def test_sizes_that_are_no_ints_are_refused(value: Any) -> None:
     if value is not None:
         with pytest.raises(ValueError, match=r"micro_batch_size is .*; give an int"):
             check_micro_batch(value, 8, 1, uneven=False)
+
+
+@pytest.mark.parametrize(
+    ("rank", "world_size", "name"), [("0", "1", "rank"), (0, 2.0, "world_size"), (True, 2, "rank")]
+)
+def test_ranks_that_are_no_ints_are_refused(rank: Any, world_size: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is .*; give an int"):
+        resolve_rank(rank, world_size, None, {})

@@ -255,3 +255,22 @@ def test_it_works_in_a_forked_process(mix: Path, server: str) -> None:
 def forked(server: str, sender: Any) -> None:
     with opened(server) as loader:
         sender.send(next(iter(loader)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"memory_bytes": "1G"}, "memory_bytes is '1G'; give a number of bytes"),
+        ({"cache_dir": "{folder}", "cache_bytes": 1e9}, "cache_bytes is 1000000000.0; give a number of bytes"),
+        ({"deadline_seconds": "60"}, "deadline_seconds is '60'; a number of seconds above 0"),
+        ({"deadline_seconds": float("nan")}, "deadline_seconds is nan"),
+        ({"cache_dir": "{folder}/file/below", "cache_bytes": 10**9}, r"cache_dir '.*/file/below' is no folder and can"),
+    ],
+)
+def test_options_of_a_store_that_cannot_be_are_refused(
+    server: str, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "file").touch()
+    told = {name: value.format(folder=tmp_path) if name == "cache_dir" else value for name, value in options.items()}
+    with pytest.raises(ValueError, match=message), opened(server, **told) as loader:
+        next(iter(loader))

@@ -176,3 +176,26 @@ def test_damaged_states_are_refused(plan: plans.Plan, change: dict[str, Any], me
 def test_other_dicts_are_refused(plan: plans.Plan) -> None:
     with pytest.raises(ValueError, match=r"no state of a StreamingLoader: it lacks 'version' and has \['epoch'\]"):
         states.from_dict({"epoch": 1}, states.belonging(plan, "train"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_samples", None),
+        ("n_samples", {"code": "58"}),
+        ("parts", [1]),
+        ("parts", {"code": []}),
+        ("parts", {"code": 1, "docs": [], "web": []}),
+        ("stages", 7),
+    ],
+)
+def test_a_state_whose_mix_is_damaged_is_refused(plan: plans.Plan, name: str, value: object) -> None:
+    owner = states.belonging(plan, "train")
+    with pytest.raises(ValueError, match=f"the state is damaged: its {name} is "):
+        states.from_dict({**states.to_dict(owner, 96, ()), name: value}, owner, fork=True)
+
+
+def test_a_state_of_another_version_is_told_as_such_whatever_its_fields_hold(plan: plans.Plan) -> None:
+    owner = states.belonging(plan, "train")
+    with pytest.raises(ValueError, match="its version is 1, here it is 2"):
+        states.from_dict({**states.to_dict(owner, 96, ()), "version": 1, "parts": "5a…"}, owner)
