@@ -48,7 +48,7 @@ def resolve_rank(
 def check_batch(global_batch_size: int, world_size: int, *, uneven: bool) -> None:
     """`ValueError` that lists usable figures where the rows of a global batch cannot be dealt to the ranks: evenly, or
     with `uneven` at least one to each."""
-    _check_whole("global_batch_size", global_batch_size)
+    check_whole("global_batch_size", global_batch_size)
     if global_batch_size < 1:
         raise ValueError(f"global_batch_size {global_batch_size}: at least 1 sample, and a multiple of the world_size")
     if uneven and global_batch_size < world_size:
@@ -68,7 +68,8 @@ def check_batch(global_batch_size: int, world_size: int, *, uneven: bool) -> Non
     )
 
 
-def _check_whole(name: str, value: object) -> None:
+def check_whole(name: str, value: object) -> None:
+    """`ValueError` with both where an argument is no int."""
     if type(value) is not int:  # "8" of a command line, 8.0 of a division, and numpy's, which JSON would refuse later
         raise ValueError(f"{name} is {value!r}, a {type(value).__name__}; give an int")
 
@@ -78,7 +79,7 @@ def check_micro_batch(micro_batch_size: int | None, global_batch_size: int, worl
     they may differ by one row, as the parts do."""
     if micro_batch_size is None:
         return
-    _check_whole("micro_batch_size", micro_batch_size)
+    check_whole("micro_batch_size", micro_batch_size)
     part = global_batch_size // world_size
     if micro_batch_size < 1:
         raise ValueError(f"micro_batch_size {micro_batch_size}: at least 1 row")
@@ -116,8 +117,8 @@ def _torch_rank() -> tuple[int, int] | None:
 
 
 def _checked(rank: int, world_size: int, where: str) -> tuple[int, int]:
-    _check_whole("rank", rank)
-    _check_whole("world_size", world_size)
+    check_whole("rank", rank)
+    check_whole("world_size", world_size)
     if not 0 <= rank < world_size:
         raise ValueError(f"rank {rank} of world_size {world_size} ({where}): 0 ≤ rank < world_size must hold")
     return rank, world_size

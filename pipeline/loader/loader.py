@@ -1,6 +1,7 @@
 """`StreamingLoader`: the batches of a finished mix, rank by rank. The package's docstring is its manual."""
 
 import os
+import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -222,6 +223,12 @@ class StreamingLoader:
             check_last(run, known, skipped)
             self._follow(self._sequence, run)
             self._chains = self._chains.going_on(run, known)
+        if self._sequence.end is not None and position > self._sequence.end:
+            warnings.warn(
+                f"the state stands at position {position}, and the {self._split} split of {self.plan.name} ends at "
+                f"{self._sequence.end}: no batch is left. Give the mix the budget_tokens it had, or beyond_budget=True",
+                stacklevel=2,
+            )
         self._go_on(standing_at(position, skipped))
 
     def skip(self, first: SupportsIndex, last: SupportsIndex) -> None:

@@ -61,6 +61,7 @@ from torch.utils.data import get_worker_info
 
 from pipeline.loader.batches import Share
 from pipeline.loader.contents import Dtype
+from pipeline.loader.distributed import check_whole
 from pipeline.loader.epochs import Epochs, Start
 from pipeline.loader.loader import StreamingLoader
 from pipeline.loader.options import Split, check_flags
@@ -296,7 +297,9 @@ def _rank_batch(global_batch_size: int | None, batch_size: int | None, world_siz
             "or that of one"
         )
     if global_batch_size is None:
+        check_whole("batch_size", batch_size)
         return int(batch_size or 0)
+    check_whole("global_batch_size", global_batch_size)
     below, rest = divmod(global_batch_size, world_size)
     if rest:
         usable = [f"{part * world_size}" for part in (below, below + 1) if part]

@@ -357,6 +357,24 @@ def test_a_closed_loader_says_so_and_still_has_its_state(tiny: Path) -> None:
         next(iter(loader))
 
 
+def test_a_state_from_behind_the_end_of_a_smaller_budget_is_told(tiny: Path, tmp_path: Path) -> None:
+    state: dict[str, Any] = StreamingLoader(tiny, global_batch_size=BATCH).state_dict()
+    small = StreamingLoader(make_tiny_mix(tmp_path, budget_samples=100), global_batch_size=BATCH)
+    small.load_state_dict(state | {"position": 100, "chain": chain_at(tiny, 100)})  # its end: no warning
+    with pytest.warns(
+        UserWarning, match="stands at position 101, and the train split of tiny ends at 100: no batch is"
+    ):
+        small.load_state_dict(state | {"position": 101, "chain": chain_at(tiny, 101)})
+    assert list(small) == []
+    small.close()
+
+
+def chain_at(mix: Path, position: int) -> Any:
+    with StreamingLoader(mix, global_batch_size=BATCH) as loader:
+        loader.go_to(position)
+        return loader.state_dict()["chain"]
+
+
 def test_it_prints_what_it_serves(tiny: Path) -> None:
     with StreamingLoader(tiny, global_batch_size=BATCH, rank=1, world_size=2) as loader:
         assert repr(loader) == ("StreamingLoader(tiny train: 41 batches of 24 × 16 tokens, rank 1 of 2, position 0)")
