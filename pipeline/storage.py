@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
+from fsspec import filesystem, get_filesystem_class
 from fsspec.asyn import AsyncFileSystem, get_loop
 from fsspec.core import url_to_fs
 from fsspec.spec import AbstractFileSystem
@@ -104,7 +105,8 @@ def exists(url: str, options: Options = None) -> bool:
 def list_files(base: str, options: Options = None) -> list[FileInfo]:
     """All files below the folder `base`, sorted by path; an absent folder has none. Links are followed.
 
-    `stamp` is the ETag where the store has one, else modification time and size.
+    `stamp` is the ETag where the store has one, else modification time and size; on local disks also the time of the
+    last change to the file's inode, which nobody can set back.
     """
     base = normalise(base)
     if is_local(base):
@@ -294,7 +296,9 @@ def _local_files(root: Path) -> Iterator[FileInfo]:
             continue  # gone since it was listed
         if stat.S_ISREG(found.st_mode):
             name = path.relative_to(root).as_posix()
-            yield FileInfo(path=name, bytes=found.st_size, stamp=f"{found.st_mtime_ns}-{found.st_size}")
+            yield FileInfo(
+                path=name, bytes=found.st_size, stamp=f"{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_size}"
+            )
 
 
 def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
@@ -329,8 +333,25 @@ def _ask(url: str, options: Options, what: str, operation: Callable[[AbstractFil
     return insist(url, what, lambda: operation(fs, path))
 
 
+def _is_one_name(url: str) -> bool:
+    """Whether the URL is one place, though its path may hold what chains places for fsspec (`simplecache::s3://…`)."""
+    return (
+        "::" in url and (is_local(url) or "::" not in url.partition("://")[0]) and "://" not in url.rpartition("::")[2]
+    )
+
+
+def _unchained(url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
+    """`url_to_fs` of a URL that is one place."""
+    scheme = "file" if is_local(url) else url.partition("://")[0]
+    kind = get_filesystem_class(scheme)
+    fs = filesystem(scheme, **(kind._get_kwargs_from_urls(url) | options))
+    return fs, str(fs._strip_protocol(url))
+
+
 def _open_fs(url: str, options: Options) -> tuple[AbstractFileSystem, str]:
-    fs, path = url_to_fs(normalise(url), **(options or {}))  # 10 µs: fsspec keeps its file systems, for each process
+    url = normalise(url)
+    # 10 µs: fsspec keeps its file systems, for each process
+    fs, path = (_unchained if _is_one_name(url) else url_to_fs)(url, **(options or {}))
     fs.invalidate_cache()  # of listings: a file that another process has written since would not be found
     if "s3" in fs.protocol:
         fs.retries = 1  # s3fs' own tries, without jitter, between botocore's of a request and ours of an operation

@@ -1,12 +1,16 @@
 import os
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 
 import fsspec
 import pytest
 
 from pipeline import storage
+from pipeline.alarms import StageError
+from pipeline.documents.spark import raw_files
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -132,7 +136,46 @@ def test_links_to_files_and_folders_are_followed(tmp_path: Path) -> None:
     assert [(info.path, info.bytes) for info in before[:2]] == [("file.jsonl", 5), ("folder/a.jsonl", 5)]
     assert len(before) < 10
     os.utime(real / "a.jsonl", ns=(1, 1))  # the stamp is the file's, not the link's
-    assert storage.list_files(str(raw))[0].stamp == "1-5"
+    assert storage.list_files(str(raw))[0].stamp == f"1-{(real / 'a.jsonl').stat().st_ctime_ns}-5"
+
+
+def test_other_bytes_of_the_same_size_and_time_have_another_stamp(tmp_path: Path) -> None:
+    """As after `cp --preserve` or `rsync --times` of another file."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"one")
+    [before] = storage.list_files(str(tmp_path))
+    time = path.stat().st_mtime_ns
+    sleep(0.02)  # the clock of the inode's changes has steps of up to 10 ms
+    path.write_bytes(b"two")
+    os.utime(path, ns=(time, time))
+    assert storage.list_files(str(tmp_path)) != [before]
+
+
+def test_a_name_may_hold_what_chains_urls(tmp_path: Path) -> None:
+    base = str(tmp_path)
+    for name in ("a::b.bin", "s3::c", "simplecache::memory"):
+        url = storage.join(base, name)
+        storage.write(url, name.encode())
+        assert storage.read(url) == name.encode()
+        with storage.open_input(url) as stream:
+            assert stream.read() == name.encode()
+    assert [info.path for info in storage.list_files(base)] == ["a::b.bin", "s3::c", "simplecache::memory"]
+    assert storage._open_fs("s3a://bucket/a::b", {"anon": True})[1] == "bucket/a::b"
+
+
+def test_a_name_that_is_not_utf8_is_told_before_spark_is(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jsonl")).touch()
+    with pytest.raises(
+        StageError, match=r"sources\.x\.root = .*: the name of a file .* is not UTF-8, 'caf\\udce9\.jsonl'"
+    ):
+        raw_files("sources.x", str(tmp_path), ["*.jsonl"], None)
+
+
+def test_a_chain_of_urls_is_one(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("b.txt", b"text")
+    assert storage.read(f"zip://b.txt::file://{tmp_path}/a.zip") == b"text"
 
 
 def test_a_link_to_nothing_is_an_error(tmp_path: Path) -> None:
