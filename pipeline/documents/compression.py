@@ -83,7 +83,8 @@ def decompressed(stream: BinaryIO, file: str) -> Iterator[bytes]:
 
     Raises `BrokenError` after the last piece that could be read: at most `SLICE_BYTES` compressed bytes before the
     damage are lost with it. A checksum stands at the end of its member: where it alone tells of the damage, wrong bytes
-    have been passed on by then. An empty file has no pieces. Errors of the stream itself pass through.
+    have been passed on by then. An empty file has no pieces, and is broken where it is named compressed: also nothing,
+    compressed, has a header. Errors of the stream itself pass through.
     """
     ending = file.lower()
     if ending.endswith(OTHER_ENDINGS):
@@ -105,9 +106,10 @@ def decompressed(stream: BinaryIO, file: str) -> Iterator[bytes]:
 def _members(stream: BinaryIO, codec: _Codec) -> Iterator[bytes]:
     """The members of a compressed stream, one after the other."""
     decoder: _Decoder | None = None
-    n_members = 0
+    n_members, end = 0, 0
     head = b""  # how the running member begins
     for offset, piece in _slices(stream):
+        end = offset + len(piece)
         rest = piece
         while rest:
             if decoder is None:
@@ -118,18 +120,19 @@ def _members(stream: BinaryIO, codec: _Codec) -> Iterator[bytes]:
             try:
                 raw = decoder.decompress(rest)
             except codec.errors as error:
-                stored = offset + len(piece) - len(rest)
+                stored = end - len(rest)
                 raise _broken(codec, head, rest, error, n_members=n_members, stored=stored) from error
             if raw:
                 yield raw
             rest = decoder.unused_data if decoder.eof else b""
             if decoder.eof:
                 decoder, n_members = None, n_members + 1
-    if decoder is not None:
+    if decoder is not None or not end:
+        where = "in the middle" if end else "before they begin"
         raise BrokenError(
             Reason.TRUNCATED,
-            f"the {codec.name} data end in the middle; the file was cut off: copy or download it again",
-            stored=offset + len(piece),
+            f"the {codec.name} data end {where}; the file was cut off: copy or download it again",
+            stored=end,
         )
 
 

@@ -25,7 +25,7 @@ from pipeline.tables.sink import ROW_GROUP_BYTES, Sink
 from pipeline.versions import made
 
 STAGE = "documents"
-VERSION = 1
+VERSION = 2
 BATCH_ROWS = 4096
 
 
@@ -53,6 +53,11 @@ def raw_files(place: str, root: str, globs: Sequence[str], options: storage.Opti
             f"{place}.root = {root}: there is no file; put the source's files there, or write the folder or URL where "
             "they lie"
         )
+    if unnamed := [info.path for info in listed if not _is_utf8(info.path)]:
+        raise StageError(
+            f"{place}.root = {root}: the name of a file below it is not UTF-8, {unnamed[0]!a}; rename it (doc_ids are "
+            "made of names)"
+        )
     found: dict[str, FileInfo] = {}
     for pattern in globs:
         matcher = re.compile(glob_translate(pattern))
@@ -64,6 +69,14 @@ def raw_files(place: str, root: str, globs: Sequence[str], options: storage.Opti
             )
         found.update({info.path: info for info in matching})
     return [found[path] for path in sorted(found)]
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # undecodable bytes of a disk's names are lone surrogates here (PEP 383)
+        return False
+    return True
 
 
 def spec(params: DocumentsParams, contents: Mapping[str, Content]) -> Spec:
@@ -110,6 +123,7 @@ def build(
     listed = tables.all_files(receipts)
     counts = tables.all_counts(receipts)
     written = {table: sum(file.rows for file in listed if file.table == table) for table in ("documents", "quarantine")}
+    broken = [info.bytes for info in files if counts[f"broken:{info.path}"]]
     reasons = {name.partition(":")[2]: n for name, n in sorted(counts.items()) if name.startswith("quarantined:")}
     totals = {
         "files": len(files),
@@ -119,7 +133,8 @@ def build(
         "kept_bytes": counts["kept_bytes"],
         "quarantined": reasons,
         "quarantined_bytes": counts["quarantined_bytes"],
-        "broken_files": counts["broken_files"],
+        "broken_files": len(broken),
+        "broken_bytes": sum(broken),
     }
     check_balance(f"documents {params.source}", "records", counts["records"], written["documents"], reasons)
     check_balance(f"quarantine {params.source}", "records", written["quarantine"], 0, reasons)
@@ -137,7 +152,8 @@ def _check_unchanged(params: DocumentsParams, files: Sequence[FileInfo]) -> None
 
 
 def alarms(dataset: Dataset, max_quarantined: float) -> list[Alarm]:
-    """Too many records in quarantine, by number or by bytes; or no document at all, which nobody can acknowledge."""
+    """Too much in quarantine, by records, by bytes, or by files whose rest is lost, in which nobody knows how much was;
+    or no document at all, which nobody can acknowledge."""
     counts, source = dataset.manifest.counts, dataset.manifest.source
     where = f"see the table quarantine in {dataset.url}"
     if counts["kept_documents"] == 0:
@@ -150,11 +166,14 @@ def alarms(dataset: Dataset, max_quarantined: float) -> list[Alarm]:
         n / counts["records"],
         counts["quarantined_bytes"] / max(1, counts["quarantined_bytes"] + counts["kept_bytes"]),
     )
-    if share <= max_quarantined:
+    broken = max(counts["broken_files"] / counts["files"], counts["broken_bytes"] / max(1, counts["raw_bytes"]))
+    if max(share, broken) <= max_quarantined:
         return []
+    lost = f", and {counts['broken_files']} of {counts['files']} files ({broken:.1%} by number or bytes) are broken: "
     message = (
         f"source {source}: {n} of {counts['records']} records ({share:.1%} by number or bytes) could not become "
-        f"documents, max_quarantined is {max_quarantined:.1%} ({_reasons(counts['quarantined'])}); {where}"
+        f"documents{lost + 'what they held is not known' if broken else ''}; max_quarantined is {max_quarantined:.1%} "
+        f"({_reasons(counts['quarantined'])}); {where}"
     )
     return [Alarm(name=f"max_quarantined:{source}", message=message)]
 
@@ -226,7 +245,8 @@ def _write(sink: Sink, source: str, file: str, documents: list[Record]) -> None:
 def _quarantine(sink: Sink, source: str, file: str, item: Quarantined) -> None:
     sink.count(f"quarantined:{item.reason}")
     sink.count("quarantined_bytes", item.n_bytes)
-    sink.count("broken_files", int(item.whole_file))
+    if item.whole_file:
+        sink.count(f"broken:{file}")
     sink.write(
         "quarantine",
         {

@@ -1,10 +1,15 @@
-"""Plain text: each file is one document, as it stands; a byte order mark at its start is dropped."""
+"""Plain text: each file is one document, as it stands; a byte order mark at its start is dropped.
+
+English in UTF-16 is valid UTF-8 with a NUL after each letter; a file of which `MOST_NULS` are NUL is no text.
+"""
 
 from collections.abc import Iterator
 
 from pipeline.documents.compression import BrokenError
 from pipeline.documents.records import HEAD_BYTES, Quarantined, ReadParams, Reason, Record, RefusedError, quarantined
 from pipeline.documents.utf8 import BOM, decoded
+
+MOST_NULS = 0.25  # of UTF-16 it is half where the letters are Latin
 
 
 def read(pieces: Iterator[bytes], stored_bytes: int, params: ReadParams) -> Iterator[Record | Quarantined]:
@@ -31,6 +36,9 @@ def read(pieces: Iterator[bytes], stored_bytes: int, params: ReadParams) -> Iter
         if not text:
             raise RefusedError(Reason.EMPTY_TEXT, "the file is empty")
         decoded(text, "the file")
+        if (nuls := text.count(0)) > MOST_NULS * len(text):
+            detail = f"{nuls} of {len(text)} bytes are NUL: it is UTF-16, UTF-32 or no text; convert it to UTF-8"
+            raise RefusedError(Reason.INVALID_UTF8, detail)
         yield Record(record=0, text=text, url=None, meta="{}")
     except RefusedError as refused:
         yield quarantined(refused, record=0, head=data, n_bytes=n_bytes)

@@ -35,9 +35,15 @@ def test_the_ending_names_the_compression() -> None:
     assert unpack(zstandard.compress(TEXT), "a.jsonl.zst") == (TEXT, None)
 
 
-@pytest.mark.parametrize("file", ["a.txt", "a.txt.gz", "a.txt.zst"])
-def test_an_empty_file_holds_nothing(file: str) -> None:
-    assert unpack(b"", file) == (b"", None)
+def test_an_empty_file_holds_nothing_but_is_no_compressed_one() -> None:
+    """As a download that failed leaves them: half of a corpus was once missing without a word."""
+    assert unpack(b"", "a.txt") == (b"", None)
+    assert unpack(gzip.compress(b""), "a.txt.gz") == unpack(zstandard.compress(b""), "a.txt.zst") == (b"", None)
+    for file in ("a.txt.gz", "a.txt.zst"):
+        data, broken = unpack(b"", file)
+        assert data == b"" and broken is not None
+        assert (broken.reason, broken.stored) == (Reason.TRUNCATED, 0)
+        assert "data end before they begin" in broken.detail
 
 
 def test_several_gzip_members_and_their_padding_are_one_file() -> None:

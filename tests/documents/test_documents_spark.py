@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from pipeline import recipe
-from pipeline.alarms import StageError
+from pipeline.alarms import StageError, raise_unless_acknowledged
 from pipeline.documents import cuts
+from pipeline.documents import spark as stage
 from pipeline.flow import Flow
 from pipeline.manifest import Dataset
 from pipeline.tables.sink import read_batches
@@ -80,7 +82,9 @@ def test_every_fault_is_quarantined_and_counted(tmp_path: Path, spark: SparkSess
     assert [row["record"] for row in kept if row["file"] == "00-good.jsonl"] == [0, 1, 2, 4]
     assert len({row["doc_id"] for row in kept}) == len(kept) == counts["kept_documents"]
     assert json.loads(kept[0]["meta"]) == {"n": 1}
-    with pytest.raises(StageError, match=r"could not become documents, max_quarantined is 0\.0% .*max_quarantined:bad"):
+    with pytest.raises(
+        StageError, match=r"could not become documents, .*; max_quarantined is 0\.0% .*max_quarantined:bad"
+    ):
         documents_of(tmp_path / "raw", tmp_path / "root", None, max_quarantined="0")
 
 
@@ -91,6 +95,49 @@ def test_a_document_of_50_mb_is_a_document_like_others(tmp_path: Path, spark: Sp
     assert dataset.manifest.counts["kept_bytes"] == 50_000_000 + len("a good document")
     small = documents_of(tmp_path / "raw", tmp_path / "root", spark, max_document_bytes="10M")
     assert small.manifest.counts["quarantined"] == {"too_large": 1}
+
+
+def test_a_broken_file_counts_as_lost_however_little_of_it_is_known(tmp_path: Path, spark: SparkSession) -> None:
+    """Of a file that was cut off nobody knows what it held: a lost half was once one record of 44 bytes."""
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "whole.jsonl").write_bytes(GOOD * 5000)
+    (tmp_path / "raw" / "half.jsonl.gz").write_bytes(TRUNCATED)
+    dataset = documents_of(tmp_path / "raw", tmp_path / "root", spark)
+    counts = dataset.manifest.counts
+    assert (counts["broken_files"], counts["broken_bytes"]) == (1, len(TRUNCATED))
+    assert sum(counts["quarantined"].values()) == 1
+    with pytest.raises(
+        StageError,
+        match=r"1 of \d+ records \(0\.\d% by number or bytes\) could not become documents, and 1 of 2 files \(50\.0% "
+        r"by number or bytes\) are broken: what they held is not known; max_quarantined is 1\.0% \(1 truncated\)",
+    ):
+        raise_unless_acknowledged(stage.alarms(dataset, 0.01), ())
+
+
+def test_damaged_notes_on_raw_files_are_told(tmp_path: Path, spark: SparkSession) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.jsonl").write_bytes(GOOD)
+    documents_of(tmp_path / "raw", tmp_path / "root", spark)
+    notes = tmp_path / "root" / "documents" / "bad" / "_raw_contents.json"
+    for damage in (b"", b"[]", b"[1]", b'{"x": 1}', b'{"x": {"digest": "5a", "lines": 1}}'):
+        notes.write_bytes(damage)
+        with pytest.raises(StageError, match=r"_raw_contents\.json is damaged \(.*\); delete it, then the raw files"):
+            documents_of(tmp_path / "raw", tmp_path / "root", spark)
+    notes.unlink()
+    documents_of(tmp_path / "raw", tmp_path / "root", spark)
+
+
+def test_other_bytes_of_the_same_size_and_time_are_another_dataset(tmp_path: Path, spark: SparkSession) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "a.jsonl").write_bytes(GOOD)
+    first = documents_of(raw, tmp_path / "root", spark)
+    time = (raw / "a.jsonl").stat().st_mtime_ns
+    (raw / "a.jsonl").write_bytes(GOOD.replace(b"good", b"evil"))
+    os.utime(raw / "a.jsonl", ns=(time, time))
+    second = documents_of(raw, tmp_path / "root", spark)
+    assert [row["text"] for row in rows_of(second, "documents")] == ["a evil document"]
+    assert second.url != first.url
 
 
 def test_an_empty_source_is_an_error_that_nobody_can_acknowledge(tmp_path: Path, spark: SparkSession) -> None:

@@ -37,6 +37,16 @@ def test_a_file_that_is_not_utf8_is_quarantined() -> None:
     )
 
 
+def test_utf16_is_no_text_though_it_is_utf8_of_letters_and_nuls() -> None:
+    data = "Plain English, saved by an editor.".encode("utf-16-le")
+    data.decode()
+    item = read(data)
+    assert isinstance(item, Quarantined)
+    assert (item.reason, item.n_bytes) == (Reason.INVALID_UTF8, len(data))
+    assert item.detail == "34 of 68 bytes are NUL: it is UTF-16, UTF-32 or no text; convert it to UTF-8"
+    assert isinstance(read(b"a\0b\0cdef" * 10), Record)  # some NULs are none of its marks
+
+
 def test_a_file_over_the_limit_is_counted_and_not_held() -> None:
     data = b"x" * 3_000_000
     expected = Quarantined(
