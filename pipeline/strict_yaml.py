@@ -1,9 +1,11 @@
 """YAML for people's files: what is legal and never meant is an error that tells the line.
 
 A key given twice is not the last one's victory; every key is a plain word; a value holds neither itself nor, by aliases
-of aliases, millions of others; whole numbers fit 64 bits; text can be written as UTF-8 and holds no NUL.
+of aliases, millions of others; whole numbers fit 64 bits, and no leading 0 makes them octal and no colon sixtieths, as
+YAML 1.1 has it (010000 is 4096, 1:30:00 is 5400); text can be written as UTF-8 and holds no NUL.
 """
 
+import re
 from typing import Any
 
 import yaml
@@ -11,6 +13,7 @@ import yaml
 MAX_VALUES = 100_000  # aliases counted as often as they stand
 MAX_WHOLE_NUMBER = 2**63 - 1
 MAX_DIGITS = 100  # in any base and with underscores
+NOT_MEANT = re.compile(r"[-+]?0[0-9_]+|.*:.*")  # numbers in base 8 and base 60
 
 
 def load(text: str) -> Any:
@@ -48,6 +51,10 @@ class _StrictLoader(yaml.SafeLoader):
             raise _refusal(
                 node, f"is no {node.tag.rpartition(':')[2]}{why}; mend it, or quote it if it is text"
             ) from error
+        if (is_number or node.tag.endswith(":float")) and NOT_MEANT.fullmatch(node.value):
+            raise _refusal(
+                node, f"is {value} for YAML, in base {60 if ':' in node.value else 8}; write {value}, or quote the text"
+            )
         if is_number and abs(value) > MAX_WHOLE_NUMBER:
             raise _refusal(node, f"is a larger number than any field takes (at most {MAX_WHOLE_NUMBER}); lower it")
         if isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):

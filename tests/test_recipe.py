@@ -442,6 +442,9 @@ def test_credentials_are_not_shown_in_errors(wrong: str) -> None:
             "is not valid YAML: '2024-13-01' in line 1 is no timestamp (month must be in 1..12); mend it, or quote it",
         ),
         (changed("1K", "9" * 5000), "in line 3 is a larger number than any field takes (at most 9223372036854775807)"),
+        (changed("1K", "010000"), "'010000' in line 3 is 4096 for YAML, in base 8; write 4096, or quote the text"),
+        (changed("1K", "1:30:00"), "'1:30:00' in line 3 is 5400 for YAML, in base 60; write 5400, or quote the text"),
+        (changed("1K", "1:30.5"), "'1:30.5' in line 3 is 90.5 for YAML, in base 60"),
         (TINY + "x: " + "[" * 1_000, "is not valid YAML: its brackets or groups are nested too deep"),
         (TINY + "x: \x01", "is not valid YAML: unacceptable character"),
         (

@@ -224,7 +224,7 @@ def _starts_seed(firsts: Ints) -> Flags:
 def _in_any(seeds: Flags) -> Flags:
     """The words that lie in one of these seeds, given by the words that they start at."""
     found = seeds.copy()
-    for k in range(1, SEED):
+    for k in range(1, min(SEED, len(seeds))):
         found[k:] |= seeds[: len(seeds) - k]
     return found
 

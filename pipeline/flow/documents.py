@@ -40,9 +40,7 @@ def _of_source(runner: Runner, mix: Mix, name: str, files: Sequence[FileInfo]) -
 def _contents(runner: Runner, params: DocumentsParams, files: Sequence[FileInfo]) -> dict[str, Content]:
     """What the raw files hold. Size and stamp only decide whether a file must be read again."""
     url = storage.join(runner.root, "documents", params.source, "_raw_contents.json")
-    known: dict[str, dict[str, Any]] = {}
-    if storage.exists(url):
-        known = json.loads(storage.read(url))
+    known = _known(url)
     root = str(storage.local_path(params.root).absolute()) if storage.is_local(params.root) else params.root
     key = {info.path: f"{root}/{info.path}" for info in files}
     stamps = {info.path: {"bytes": info.bytes, "stamp": info.stamp} for info in files}
@@ -55,3 +53,18 @@ def _contents(runner: Runner, params: DocumentsParams, files: Sequence[FileInfo]
         storage.write(url, json.dumps(known, indent=1, sort_keys=True).encode())
     own = {info.path: known[key[info.path]] for info in files}
     return {path: Content(digest=one["digest"], lines=tuple(one["lines"])) for path, one in own.items()}
+
+
+def _known(url: str) -> dict[str, dict[str, Any]]:
+    """What earlier runs have found in raw files, by their full path."""
+    if not storage.exists(url):
+        return {}
+    try:
+        known = json.loads(storage.read(url))
+        for one in known.values():
+            Content(digest=str(one["digest"]), lines=tuple(map(int, one["lines"])))
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise alarms.StageError(
+            f"{url} is damaged ({type(error).__name__}: {error}); delete it, then the raw files are read anew"
+        ) from error
+    return dict(known)

@@ -47,6 +47,13 @@ def test_what_many_documents_hold_is_not_looked_for() -> None:
     assert index.n_counting[2] == index.n_words[4] + 4  # 4 words of the header stand in seeds of the question
 
 
+def test_items_that_are_all_too_short_are_counted_and_not_looked_for() -> None:
+    for texts in (["Paris"], ["of and to"], ["yes", "no"], ["a b c d"], ["…"], []):
+        index = of_source([], *texts)
+        assert index.kinds.tolist() == [Kind.TOO_SHORT] * index.n_items
+        assert found(index, "Paris of and to yes a b c d") == []
+
+
 def test_an_item_that_is_no_boilerplate_as_a_whole_is_found_though_all_its_seeds_are_common() -> None:
     words = WHOLE.split()
     halves = texts_of(0, 12, " ".join(words[:7])) + texts_of(20, 12, " ".join(words[1:]))
