@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from pipeline import storage
 from pipeline.flow import Finished
 from pipeline.loader import StreamingLoader
+from pipeline.plan import Plan
 
 SAMPLE_CHARACTERS = 600
 REASONS = 4  # the most frequent ones are shown; the manifest has them all
@@ -20,6 +21,8 @@ def show(console: Console, finished: Finished) -> None:
     """Print the accounts of a mix, where everything lies, and its first sample decoded."""
     console.print(stages(finished))
     console.print(weights(finished.plan.accounting))
+    if late := never_served(finished.plan):
+        console.print(f"[bold]{late}[/bold]", soft_wrap=True)
     console.print(_places(finished), soft_wrap=True, markup=False)  # paths may hold brackets
     if storage.is_local(finished.url):  # the loader reads local disks
         console.print(f"\nThe first sample of the run:\n[dim]{escape(first_sample(finished))}[/dim]", soft_wrap=True)
@@ -99,6 +102,18 @@ def weights(accounts: Mapping[str, Any]) -> Table:
             f"{about}{account['passes']:.3f}",
         )
     return table
+
+
+def never_served(plan: Plan) -> str:
+    """What is to be said of stages that begin behind the budget; "" where there is none."""
+    starts = {f"stages.{number}": stage.until for number, stage in enumerate(plan.stages[:-1], 1)}
+    late = [name for name, start in starts.items() if start is not None and start >= plan.budget_samples]
+    if not late:
+        return ""
+    return (
+        f"{', '.join(late)}: never served, as the budget of {plan.budget_samples:,} samples ends before; raise "
+        "budget_tokens, or lower until_tokens (only a loader with beyond_budget=True comes so far)"
+    )
 
 
 def first_sample(finished: Finished) -> str:
