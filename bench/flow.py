@@ -34,7 +34,7 @@ from bench.prose import Prose, gathered
 from bench.table import figure, show
 from pipeline import session
 from pipeline.manifest import Dataset
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 from pipeline.tokenized.tokenizer import TRAINED_EOS, train
 
 TINY_DOCUMENTS = 400  # some of which pass the rules

@@ -1,8 +1,8 @@
 """What a finished dataset says of itself: `_manifest.json`, published last, and the only door for readers.
 
 A dataset lies at `ROOT/<stage>/<source>/<fingerprint>/`. Each attempt at making it writes to a folder of its own below;
-the manifest names the attempt that counts and lists every file of it with size and xxh3-64. Readers open listed files
-only, so a killed run, a late task or a speculative copy can never add a row.
+the manifest names the attempt that counts and lists every file of it with size and xxh3-64, and ends with a digest of
+its own. Readers open listed files only, so a killed run, a late task or a speculative copy can never add a row.
 """
 
 import calendar
@@ -25,6 +25,10 @@ SWEEP_AFTER_SECONDS = 7 * 24 * 3600  # attempts younger than this may belong to 
 
 class MissingDatasetError(ValueError):
     """A dataset that a stage needs has not been made."""
+
+
+class DamagedDatasetError(ValueError):
+    """A dataset whose files are not what its manifest, its tables or its checksums say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +117,8 @@ def digest(value: Any) -> str:
 
 
 def find(url: str) -> Dataset | None:
-    """The finished dataset at `url`, or None where no manifest has been published."""
+    """The finished dataset at `url`, or None where no manifest has been published; `DamagedDatasetError` where that is
+    no manifest, or has been changed since."""
     try:
         text = storage.read(storage.join(url, MANIFEST))
     except FileNotFoundError:
@@ -129,17 +134,50 @@ def load(url: str) -> Dataset:
     return dataset
 
 
+def take(root: str, spec: Spec) -> Dataset | None:
+    """The finished dataset of a spec below `root`, or None; `DamagedDatasetError` where the manifest there is another
+    dataset's, or where files that it lists are gone or of another size. What they hold is checked as it is read."""
+    url = spec.url(root)
+    dataset = find(url)
+    if dataset is None:
+        return None
+    remedy = "delete that folder, what is missing is made again"
+    if dataset.manifest.fingerprint != spec.fingerprint:
+        raise DamagedDatasetError(
+            f"{url}: its {MANIFEST} is that of another dataset, {dataset.manifest.fingerprint}; {remedy}"
+        )
+    if lost := _lost(_there(url, dataset.manifest.attempt), dataset.manifest.files):
+        raise DamagedDatasetError(
+            f"{url} is damaged: {len(lost)} of its {len(dataset.manifest.files)} files are gone or of another size, as "
+            f"{dataset.manifest.attempt}/{lost[0]}; {remedy}"
+        )
+    return dataset
+
+
 def parse(text: bytes, where: str) -> Manifest:
-    """A manifest from its JSON; a `ValueError` that names `where` if it is not one."""
+    """A manifest from its JSON; a `ValueError` that names `where` if it is not one, or has been changed since."""
     try:
         fields = json.loads(text)
+        published = fields.pop("digest")
+        if digest(fields) != published:
+            raise ValueError("it has been changed since it was published")
         files = tuple(File(**file) for file in fields.pop("files"))
         for file in files:
             check_name(file.path)
         check_name(fields["attempt"])
         return Manifest(files=files, **fields)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{where}/{MANIFEST} is not a manifest of this project: {error}") from error
+        message = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise DamagedDatasetError(
+            f"{where}/{MANIFEST} is not a manifest of this project: {message}; delete that folder, what is missing is "
+            "made again"
+        ) from error
+
+
+def to_json(manifest: Manifest) -> bytes:
+    """A manifest as it is published, with the digest of all the rest at its end."""
+    fields = json.loads(json.dumps(asdict(manifest)))
+    return json.dumps(fields | {"digest": digest(fields)}, indent=1, ensure_ascii=False).encode()
 
 
 def check_name(path: str) -> None:
@@ -169,14 +207,14 @@ def publish(
     made: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Publish an attempt as the dataset. Where another run was first, its dataset stays, this attempt goes, and that
-    dataset is returned: both hold the same rows. `ValueError` where listed files are gone or of another size."""
+    dataset is returned: both hold the same rows. `DamagedDatasetError` where listed files are gone or cut."""
     url = spec.url(root)
     moved = storage.at_once(partial(settled, storage.join(url, attempt)), list(files), url)
     files = tuple(sorted(moved, key=lambda file: (file.table, file.path)))
-    there = {info.path: info.bytes for info in storage.list_files(storage.join(url, attempt))}
-    if gone := [file.path for file in files if there.get(file.path) != file.bytes]:
-        raise ValueError(
-            f"{url}/{attempt} has lost {len(gone)} of its files while it was made, as {gone[0]}; nothing was "
+    there = _there(url, attempt)
+    if lost := _lost(there, files):
+        raise DamagedDatasetError(
+            f"{url}/{attempt} has lost {len(lost)} of its files while it was made, as {lost[0]}; nothing was "
             "published, run it again"
         )
     manifest = Manifest(
@@ -192,8 +230,7 @@ def publish(
         report=report or {},
         made=made or {},
     )
-    text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
-    if storage.publish_once(storage.join(url, MANIFEST), text):
+    if storage.publish_once(storage.join(url, MANIFEST), to_json(manifest)):
         _remove(url, attempt, there.keys() - {file.path for file in files})
     else:
         storage.remove_tree(storage.join(url, attempt))
@@ -209,8 +246,7 @@ def sweep(url: str, now_seconds: float | None = None) -> list[str]:
     names = storage.list_folders(url)
     if dataset:
         attempt = dataset.manifest.attempt
-        there = {info.path for info in storage.list_files(storage.join(url, attempt))}
-        _remove(url, attempt, there - {file.path for file in dataset.manifest.files})
+        _remove(url, attempt, _there(url, attempt).keys() - {file.path for file in dataset.manifest.files})
     old = sorted(name for name in names if name != kept and now - _started(name) > SWEEP_AFTER_SECONDS)
     for name in old:
         storage.remove_tree(storage.join(url, name))
@@ -224,6 +260,16 @@ def settled(attempt_url: str, file: File) -> File:
         return file
     storage.move(storage.join(attempt_url, file.path), storage.join(attempt_url, path))
     return replace(file, path=path)
+
+
+def _there(url: str, attempt: str) -> dict[str, int]:
+    """The sizes of an attempt's files, by path."""
+    return {info.path: info.bytes for info in storage.list_files(storage.join(url, attempt))}
+
+
+def _lost(there: Mapping[str, int], files: Iterable[File]) -> list[str]:
+    """The paths of listed files that are not there, or of another size."""
+    return [file.path for file in files if there.get(file.path) != file.bytes]
 
 
 def _remove(url: str, attempt: str, paths: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ from pipeline.loader import StreamingLoader
 from pipeline.loader.borders import Borders, open_borders
 from pipeline.mds import reader
 from pipeline.recipe import Mix
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 from tests.corpus import N_DOCUMENTS, make_raw, make_recipe, near, text_of
 from tests.real_streaming import import_streaming
 from tests.wrong_engine import Shortening

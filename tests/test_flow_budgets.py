@@ -12,7 +12,7 @@ from pipeline import session
 from pipeline.alarms import StageError
 from pipeline.flow import STAGES, Finished, Flow
 from pipeline.manifest import Dataset
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 from tests.corpus import make_raw, make_recipe
 
 RANGE_BYTES = 8_000  # so that 170 kB of text are 16 ranges

@@ -1,13 +1,15 @@
 import json
+import shutil
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline import manifest, storage
-from pipeline.manifest import File, MissingDatasetError, Spec
+from pipeline.manifest import DamagedDatasetError, File, MissingDatasetError, Spec
 
 SPEC = Spec(stage="documents", source="code", version=1, inputs={"raw": {"a": "1f"}}, parameters={"limit": 5})
 
@@ -106,12 +108,37 @@ def test_what_is_no_manifest_is_refused(text: bytes) -> None:
         manifest.parse(text, "there")
 
 
+def test_a_manifest_that_was_changed_is_refused(tmp_path: Path) -> None:
+    dataset = published(tmp_path, "attempt-1")
+    place = Path(dataset.url, "_manifest.json")
+    place.write_text(place.read_text().replace('"documents": 1', '"documents": 2'))
+    with pytest.raises(DamagedDatasetError, match="it has been changed since it was published; delete that folder"):
+        manifest.find(dataset.url)
+
+
+def test_only_a_whole_dataset_of_the_same_spec_is_taken(tmp_path: Path) -> None:
+    assert manifest.take(str(tmp_path), SPEC) is None
+    dataset = published(tmp_path, "attempt-1")
+    assert manifest.take(str(tmp_path), SPEC) == dataset
+    other = replace(SPEC, version=2)
+    Path(other.url(str(tmp_path))).mkdir()
+    shutil.copy(Path(dataset.url, "_manifest.json"), other.url(str(tmp_path)))
+    with pytest.raises(DamagedDatasetError, match=f"that of another dataset, {SPEC.fingerprint}; delete that folder"):
+        manifest.take(str(tmp_path), other)
+    place = Path(dataset.file_url(a_file()))
+    for change in (lambda: place.write_bytes(b"abcd"), place.unlink):
+        change()
+        with pytest.raises(DamagedDatasetError, match=r"1 of its 1 files are gone .*, as attempt-1/doc"):
+            manifest.take(str(tmp_path), SPEC)
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a\\b", ""])
 @pytest.mark.parametrize("field", ["attempt", "path"])
 def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str, field: str) -> None:
     dataset = published(tmp_path, "attempt-1")
     fields = json.loads(storage.read(storage.join(dataset.url, "_manifest.json")))
     (fields if field == "attempt" else fields["files"][0])[field] = name
+    fields["digest"] = manifest.digest({name: value for name, value in fields.items() if name != "digest"})
     with pytest.raises(ValueError, match="leaves the dataset's folder"):
         manifest.parse(json.dumps(fields).encode(), "there")
 

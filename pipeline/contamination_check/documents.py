@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import document, manifest, storage
 from pipeline.manifest import Dataset
 from pipeline.mds.checksums import parse_table
+from pipeline.tables.reading import open_parquet
 from pipeline.tokenized.provenance import shard_url
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, place
 from pipeline.tokenized.rows import shard_rows
@@ -109,8 +109,8 @@ def _in_shard(part: Part, number: int) -> list[_Runs]:
     if number not in firsts:
         return []
     tokens = _tokens(dataset, number)
-    with storage.open_input(shard_url(dataset, number)) as stream:
-        rows = pq.read_table(stream, columns=["row", "token_from", "token_to", "doc_id", "doc_token_from"])
+    with open_parquet(shard_url(dataset, number)) as file:
+        rows = file.read(columns=["row", "token_from", "token_to", "doc_id", "doc_token_from"])
     row, begin, end, first = (
         rows.column(name).to_numpy().astype(np.int64) for name in ("row", "token_from", "token_to", "doc_token_from")
     )
@@ -134,8 +134,8 @@ def _tails(part: Part) -> list[tuple[_Runs, Int64s]]:
     found = _in_shard(part, n_partitions(dataset))
     dtype = np.dtype(dataset.manifest.parameters["shape"]["dtype"]).newbyteorder("<")
     for url in dataset.urls("tails"):
-        with storage.open_input(url) as stream:
-            rows = pq.read_table(stream, columns=["doc_id", "doc_token_from", "tokens"])
+        with open_parquet(url) as file:
+            rows = file.read(columns=["doc_id", "doc_token_from", "tokens"])
         pieces = [np.frombuffer(run, dtype) for run in rows.column("tokens").to_pylist()]
         length = np.array([len(piece) for piece in pieces], np.int64)
         found.append(

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from pipeline.deduped import minhash, shingles
 from pipeline.deduped.components import components
 from pipeline.deduped.pairs import candidate_pairs, shared
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 from pipeline.texts import normal, urls
 
 STAGE = "deduped"

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from pipeline import schema
 from pipeline.deduped import clusters
 from pipeline.deduped.batches import STAGE, Int64s
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 
 Bools = npt.NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ from pipeline.deduped import clusters
 from pipeline.deduped.bands import candidate_probability
 from pipeline.deduped.inputs import Inputs
 from pipeline.manifest import Dataset, Spec
-from pipeline.tables.sink import read_rows
+from pipeline.tables.reading import read_rows
 from pipeline.tables.spark import Receipt, all_counts, all_files
 from pipeline.versions import made
 

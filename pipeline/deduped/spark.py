@@ -42,7 +42,8 @@ from pipeline.deduped.steps.spark import Batches, Step, Steps, collected
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
 from pipeline.tables.packed import Packed
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 from pipeline.versions import made
 
 MAX_EDGES = 10_000_000  # that the driver unites: 200 bytes each at the peak (measured with 5 million), so 2 GB

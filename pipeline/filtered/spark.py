@@ -24,7 +24,8 @@ from pipeline.filtered.specs import STAGE
 from pipeline.filtered.waterfall import Example
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
-from pipeline.tables.sink import Sink, read_batches, task_of, urls_by_task
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink, task_of, urls_by_task
 from pipeline.tables.spark import Receipt
 from pipeline.versions import made
 

@@ -13,7 +13,8 @@ from pipeline.filtered.contamination_report import Shown
 from pipeline.filtered.decisions import Choice, Decisions, decide
 from pipeline.filtered.evaluation_items import StoredItems
 from pipeline.filtered.waterfall import Candidates, Example
-from pipeline.tables.sink import Sink, read_batches, read_rows
+from pipeline.tables.reading import read_batches, read_rows
+from pipeline.tables.sink import Sink
 from pipeline.texts import cuts
 
 LANGUAGE_COLUMNS = ("language", "language_score")

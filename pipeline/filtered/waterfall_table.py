@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pipeline.filtered.waterfall import MOVES
 from pipeline.manifest import Dataset
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 
 
 def table(dataset: Dataset) -> RenderableType:

@@ -11,7 +11,7 @@ from pipeline.flow.runner import Runner
 from pipeline.manifest import Dataset, Spec
 from pipeline.recipe import Mix
 from pipeline.recipe_files import RecipeFiles
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 from pipeline.take_down import TakeDown
 
 SHOWN = 5  # entries of a take-down list that list nothing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,7 @@ class Runner:
         self._cores = cores
         self._spark = spark
         self._own_session = spark is None
+        self._found: dict[str, Dataset] = {}
 
     @property
     def spark(self) -> SparkSession:
@@ -82,9 +83,8 @@ class Runner:
 
     def found_or(self, wanted: Spec, build: Callable[[], Dataset]) -> Dataset:
         """The dataset of a spec: found, or what `build`, which shows its progress itself, makes of it."""
-        url = wanted.url(self.root)
-        manifest.sweep(url)
-        dataset = manifest.find(url)
+        dataset = self.find(wanted)
+        manifest.sweep(wanted.url(self.root))
         if dataset is not None:
             self.say_found(f"{wanted.stage} {wanted.source}")
             return dataset
@@ -92,8 +92,15 @@ class Runner:
         return build()
 
     def find(self, wanted: Spec) -> Dataset | None:
-        """The dataset of a spec, or None."""
-        return manifest.find(wanted.url(self.root))
+        """The dataset of a spec, all its files there, or None."""
+        url = wanted.url(self.root)
+        if url not in self._found and (dataset := manifest.take(self.root, wanted)) is not None:
+            self._found[url] = dataset
+        return self._found.get(url)
+
+    def find_all(self, wanted: Sequence[Spec]) -> list[Dataset | None]:
+        """The dataset of each spec, or None."""
+        return storage.at_once(self.find, wanted, self.root)
 
     def say_found(self, what: str) -> None:
         """Tell that nothing had to be done."""

@@ -58,7 +58,7 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, deduped: Mapping[str, Dat
             break
         if all(len(parts) == 1 for parts in measured.values()):
             expected = expect(mix, measured, extents)
-            if any(runner.find(spec(part, params)) is None for part in _missing(more, built)):
+            if None in runner.find_all([spec(part, params) for part in _missing(more, built)]):
                 runner.console.print(expected_table.table(expected, "the first range of each source"))
         found, engine = _parts(runner, _missing(more, built), params, engine)
         built |= found
@@ -107,7 +107,8 @@ def _parts(
     """Datasets of ranges, by source and number; the missing ones are made in one job. The engine that made them, chosen
     (which takes seconds) where none was before."""
     specs = {(part.source, part.number): spec(part, params) for part in parts}
-    found = {key: dataset for key, wanted in specs.items() if (dataset := runner.find(wanted)) is not None}
+    there = zip(specs, runner.find_all(list(specs.values())), strict=True)
+    found = {key: dataset for key, dataset in there if dataset is not None}
     missing = [part for part in parts if (part.source, part.number) not in found]
     if not missing:
         names = ", ".join(f"{name} {'holdout' if number is None else number}" for name, number in specs)

@@ -124,7 +124,7 @@ place.
 """
 
 from pipeline.loader.loader import StreamingLoader
-from pipeline.loader.parts import DamagedDatasetError
+from pipeline.manifest import DamagedDatasetError
 from pipeline.retries import StorageError
 
 __all__ = ["DamagedDatasetError", "StorageError", "StreamingLoader"]

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from pipeline import plan, storage
 from pipeline.loader.ahead import Ahead, Group, Words
 from pipeline.loader.fetch import Fetcher
-from pipeline.loader.parts import DamagedDatasetError, Head, OpenPart, Read, listed_bytes, open_part
-from pipeline.manifest import File
+from pipeline.loader.parts import Head, OpenPart, Read, listed_bytes, open_part
+from pipeline.manifest import DamagedDatasetError, File
 from pipeline.mds.borders import BORDER_GROUPS, BORDERS, WORD, BorderGroups, group_samples, parse_group, parse_groups
 from pipeline.mds.checksums import ShardTable
 

@@ -13,8 +13,8 @@ import xxhash
 from pipeline.loader.cache import DiskCache
 from pipeline.loader.fetch import Fetcher
 from pipeline.loader.known import Known, KnownGranules
-from pipeline.loader.parts import DamagedDatasetError
 from pipeline.loader.places import Places
+from pipeline.manifest import DamagedDatasetError
 from pipeline.mds.frames import decompress
 
 Bytes = bytes | memoryview

@@ -10,8 +10,9 @@ import xxhash
 
 from pipeline.loader.hashes import HashPages
 from pipeline.loader.mapped import MappedShards
-from pipeline.loader.parts import DamagedDatasetError, OpenPart
+from pipeline.loader.parts import OpenPart
 from pipeline.loader.places import Int64s, Located, Places
+from pipeline.manifest import DamagedDatasetError
 from pipeline.order import Rows
 
 GATHER_BYTES = (

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import storage
-from pipeline.loader.parts import DamagedDatasetError, OpenPart
+from pipeline.loader.parts import OpenPart
+from pipeline.manifest import DamagedDatasetError
 
 PAGE = 8192  # checksums: 64 KiB, those of 256 MiB of rows
 HELD_PAGES = 512  # 32 MiB

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from pipeline import storage
 from pipeline.loader.fetch import Fetcher
-from pipeline.loader.parts import DamagedDatasetError
 from pipeline.loader.places import Places
+from pipeline.manifest import DamagedDatasetError
 from pipeline.mds.frames import FRAMES, PAGE, page_span, parse_page
 
 HELD_PAGES = 512  # of PAGE checksums, 64 KiB: 32 MiB, and as much again of frames

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import storage
-from pipeline.loader.parts import DamagedDatasetError
 from pipeline.loader.places import Int64s, Places
+from pipeline.manifest import DamagedDatasetError
 
 MAX_MAPPED_SHARDS = 4096
 DESCRIPTOR_SHARE = 4  # a loader takes at most a quarter of the descriptors that the process may have: a mapping has one

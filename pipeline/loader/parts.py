@@ -15,16 +15,11 @@ import numpy as np
 import xxhash
 
 from pipeline import plan, storage
-from pipeline.manifest import MANIFEST, File, MissingDatasetError, check_name
+from pipeline.manifest import MANIFEST, DamagedDatasetError, File, MissingDatasetError, check_name
 from pipeline.mds.checksums import ShardTable, granule_samples, parse_table, shard_name
 from pipeline.mds.compression import Compression
 from pipeline.mds.frames import FRAMES, table_size
 from pipeline.mds.writer import compressed_name
-
-
-class DamagedDatasetError(ValueError):
-    """A dataset whose files are not what its manifest, its tables or its checksums say."""
-
 
 OPENED_AT_ONCE = 64  # parts in a store: each is two small files, so the time goes into waiting
 

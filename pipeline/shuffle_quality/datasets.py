@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from pipeline import document, manifest, plan, storage
 from pipeline.manifest import Dataset
@@ -12,6 +11,7 @@ from pipeline.mds.checksums import ShardTable, parse_table
 from pipeline.order.keys import Ints
 from pipeline.order.meetings import Sizes, group_sizes
 from pipeline.plan import PlanSource
+from pipeline.tables.reading import open_parquet
 from pipeline.tokenized.provenance import shard_url
 
 READ_SHARDS = 256  # of a source, whose provenance is read: a table of a few hundred KB each
@@ -85,8 +85,8 @@ class SourceData:
 
 def _provenance(dataset: Dataset, shard: int) -> tuple[Ints, Ints]:
     """For each piece in a shard its row and the first half of its document's id, int64 both."""
-    with storage.open_input(shard_url(dataset, shard)) as stream:
-        pieces = pq.read_table(stream, columns=["row", "doc_id"])
+    with open_parquet(shard_url(dataset, shard)) as file:
+        pieces = file.read(columns=["row", "doc_id"])
     ids = document.doc_id_bytes(pieces.column("doc_id"))
     return pieces.column("row").to_numpy().astype(np.int64), np.ascontiguousarray(ids[:, :8]).view(np.int64)[:, 0]
 

@@ -11,7 +11,8 @@ from pipeline import manifest, storage
 from pipeline.alarms import check_balance
 from pipeline.manifest import Dataset, File, Spec
 from pipeline.mds.borders import BORDER_GROUPS, BORDERS, JoinedBorders
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 from pipeline.tokenized import quality, spread
 from pipeline.tokenized.packing import pack, permuted, row_order
 from pipeline.tokenized.shards import (

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline import document, manifest, storage
 from pipeline.manifest import Dataset
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import open_parquet, read_batches
 
 THREADS = 8  # files that are looked into at once
 RAW_COLUMNS = ["file", "record", "url", "n_bytes"]
@@ -129,8 +128,7 @@ def rows_of(
 
 def _look(doc_ids: pa.Array, columns: list[str], url: str) -> dict[bytes, dict[str, Any]]:
     found: dict[bytes, dict[str, Any]] = {}
-    with storage.open_input(url) as stream:
-        file = pq.ParquetFile(stream)
+    with open_parquet(url) as file:
         for group in range(file.metadata.num_row_groups):
             ids = file.read_row_group(group, columns=["doc_id"]).column("doc_id")
             chosen = pc.is_in(ids, doc_ids)

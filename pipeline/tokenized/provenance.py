@@ -5,23 +5,21 @@ file's footer (their smallest and largest `row`), so a row costs one row group, 
 partition's shard.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import storage
 from pipeline.manifest import Dataset
+from pipeline.tables.reading import open_parquet
 from pipeline.tokenized.shards import provenance_path
 
 
 def of_row(dataset: Dataset, shard: int, row: int) -> pa.Table:
     """The pieces of a row of the shard with this number, in the order of their tokens; the table's columns."""
     found, url = [], shard_url(dataset, shard)
-    with _opened(url) as file:
+    with open_parquet(url) as file:
         for group in range(file.metadata.num_row_groups):
             first, last = _bounds(file.metadata, group, "row", url)
             if first <= row <= last:
@@ -33,7 +31,7 @@ def of_row(dataset: Dataset, shard: int, row: int) -> pa.Table:
 def of_documents(dataset: Dataset, shard: int, doc_ids: pa.Array) -> pa.Table:
     """The pieces of documents in the shard with this number, in the order of its rows; see `of_row`."""
     found = []
-    with _opened(shard_url(dataset, shard)) as file:
+    with open_parquet(shard_url(dataset, shard)) as file:
         for group in range(file.metadata.num_row_groups):
             is_one = pc.is_in(file.read_row_group(group, columns=["doc_id"]).column("doc_id"), doc_ids)
             if pc.any(is_one).as_py():
@@ -46,7 +44,7 @@ def left_over(dataset: Dataset, doc_ids: pa.Array) -> pa.Table:
     in all."""
     found = []
     for url in dataset.urls("tails"):
-        with _opened(url) as file:
+        with open_parquet(url) as file:
             rows = file.read()
             found.append(rows.filter(pc.is_in(rows.column("doc_id"), doc_ids)))
     return pa.concat_tables(found) if found else pa.table({})
@@ -58,12 +56,6 @@ def shard_url(dataset: Dataset, shard: int) -> str:
         if file.path == provenance_path(shard):
             return dataset.file_url(file)
     raise ValueError(f"{dataset.url}: its manifest lists no {provenance_path(shard)}, which tells of shard {shard}")
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[pq.ParquetFile]:
-    with storage.open_input(url) as stream:
-        yield pq.ParquetFile(stream)
 
 
 def _bounds(metadata: pq.FileMetaData, group: int, column: str, where: str) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline.document import order_hash
 from pipeline.manifest import Dataset
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 from pipeline.tokenized.round_trip import SAMPLE_KEY, Difference, Kind
 from pipeline.tokenized.vocabulary import Vocabulary
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.tables.reading import open_parquet
 from pipeline.tables.sink import Sink
 from pipeline.tokenized import spread
 from pipeline.tokenized.encoder import opened
@@ -73,8 +74,7 @@ def measure(params: TokenizeParams, engine: Choice, wanted: Sample, sink: Sink) 
 
 def _units(groups: int, url: str) -> list[pa.RecordBatch]:
     """The first documents of some row groups of a file: doc_id, n_bytes, text."""
-    with storage.open_input(url) as stream:
-        file = pq.ParquetFile(stream)
+    with open_parquet(url) as file:
         n_groups = file.metadata.num_row_groups
         return [_first(file, group) for group in np.unique(np.arange(groups) * n_groups // groups) if n_groups]
 

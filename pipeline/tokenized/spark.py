@@ -4,7 +4,7 @@ Documents are encoded where their file is read; token arrays, not texts, go to t
 files (`runs.py`), are sorted there by (hash, doc_id), packed and written. Spark deals tasks out, and no data.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -14,10 +14,11 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from pipeline import document, manifest, storage
-from pipeline.alarms import StageError
+from pipeline.alarms import StageError, check_balance
 from pipeline.manifest import Dataset, Spec
 from pipeline.tables import spark as tables
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 from pipeline.tables.spark import Receipt
 from pipeline.tokenized import quality, sampled, tasks
 from pipeline.tokenized.commit import commit
@@ -106,6 +107,7 @@ def build(
         )
         difference = next((note for receipt in encoded if (note := receipt.notes.get(DIFFERENCE))), None)
         if difference is None:
+            _check_read(parts, tables.all_counts(encoded))
             urls = [storage.join(attempt_urls[0], file.path) for file in tables.all_files(encoded)]
             groups = _groups(specs, attempt_urls, n_partitions, _text_bytes(parts))
             written = tables.run_groups(spark, groups, partial(tasks.write, params, urls, len(owners)), stage=STAGE)
@@ -122,6 +124,13 @@ def build(
 
     with ThreadPoolExecutor(1 if storage.is_local(root) else COMMITTERS) as pool:
         return list(pool.map(committed, own)), engine
+
+
+def _check_read(parts: Sequence[Part], counts: Mapping[str, int]) -> None:
+    """`StageError` unless all documents of each source were read: each lies in one range, or in the validation set."""
+    for part in parts:
+        kept = part.deduped.manifest.counts["kept_documents"]
+        check_balance(f"tokenized {part.source} (read)", "documents", kept, counts[tasks.read_of(part.source)], {})
 
 
 def _commit(
@@ -167,6 +176,7 @@ def _files(
         bound = holdout_bound(spark, deduped, params.holdout_documents)
         found.extend(
             Files(
+                source=deduped.manifest.source,
                 urls=urls,
                 ranges=ranges,
                 base=tuple(bases.get(number, -1) for number in range(ranges.n_ranges)),

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import document
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 from pipeline.tokenized import quality, runs, spread
 from pipeline.tokenized.encoder import Checked, opened
 from pipeline.tokenized.engines.choice import Choice
@@ -41,6 +42,7 @@ class Files:
     r, -1 where the range is not made now; `validation_base` likewise. Documents with a holdout hash ≤ `bound` are the
     validation set."""
 
+    source: str
     urls: tuple[str, ...]
     ranges: Ranges
     base: tuple[int, ...]
@@ -73,15 +75,22 @@ def task_bytes(text_bytes: int, most: int) -> int:
     return min(most, max(PARTITION_BYTES, isqrt(text_bytes * PIECE_BYTES)))
 
 
+def read_of(source: str) -> str:
+    """The count of a source's documents that were read, of whatever range."""
+    return f"read:{source}"
+
+
 def encode(params: TokenizeParams, engine: Choice, owners: Sequence[int], files: Files, sink: Sink) -> None:
     """Encode the documents of files that are made now into a run. The notes tell how one differs from what `tokenizers`
     gives, and for each dataset (`owners`: of each of the job's partitions) how those that were checked came back."""
     encoder = opened(params.info, engine)
     batches: list[Batch] = []
     checks: list[tuple[npt.NDArray[np.int64], pa.Array, pa.Array]] = []
+    n_read = 0
     for url in files.urls:
         first = True
         for rows in read_batches(url, ["doc_id", "n_bytes", "text"]):
+            n_read += rows.num_rows
             hashes = document.order_hash(rows.column("doc_id"), ORDER_KEY)
             parts = partitions_of(files, rows.column("doc_id"), hashes)
             chosen = np.flatnonzero(parts >= 0)
@@ -97,6 +106,7 @@ def encode(params: TokenizeParams, engine: Choice, owners: Sequence[int], files:
             batches.append(batch(rows, hashes, parts, found))
             checked = np.flatnonzero(found.verdicts.is_valid())
             checks.append((parts[checked], rows.column("doc_id").take(checked), found.verdicts.take(checked)))
+    sink.count(read_of(files.source), n_read)
     if batches:
         data = runs.run(batches, len(owners), params.shape.dtype, bos_id=params.bos_id, eos_id=params.eos_id)
         n_documents = sum(len(one.documents) for one in batches)

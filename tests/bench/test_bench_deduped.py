@@ -18,7 +18,7 @@ from bench.workers import Usage
 from examples import gather
 from pipeline.deduped import minhash
 from pipeline.deduped.batches import DedupParams
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 
 PARAMS = DedupParams(
     threshold=0.8, ngram=5, bands=14, rows=8, scope="global", exact=True, verify="signature", priorities={"made": 1}

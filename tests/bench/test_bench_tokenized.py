@@ -13,7 +13,7 @@ from bench.tokenized import Measured
 from bench.tokenized_stage import Prepared, StageCost
 from bench.workers import Usage
 from pipeline.mds import reader
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 from pipeline.tokenized import spark as stage
 from pipeline.tokenized.engines.choice import choose
 from pipeline.tokenized.engines.opening import REFERENCE, open_engine

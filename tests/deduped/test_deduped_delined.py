@@ -22,7 +22,8 @@ from pipeline.deduped.delined import spark as delined
 from pipeline.deduped.delined.edit_lists import compose
 from pipeline.document import normal_form
 from pipeline.manifest import Dataset, Spec
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 from pipeline.texts.edits import to_raw
 
 MASK = "<EMAIL>"

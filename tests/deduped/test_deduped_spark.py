@@ -19,7 +19,8 @@ from pipeline.deduped.batches import DedupParams
 from pipeline.deduped.in_memory import MAX_DOCUMENTS
 from pipeline.deduped.published import alarms
 from pipeline.manifest import Dataset, Spec
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 from tests.deduped.dedup_oracle import Document, answer
 
 PARAMS = DedupParams(

@@ -18,7 +18,7 @@ from pipeline.documents import cuts
 from pipeline.documents import spark as stage
 from pipeline.flow import Flow
 from pipeline.manifest import Dataset
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 
 GOOD = b'{"text": "a good document", "n": 1}\n'
 TRUNCATED = gzip.compress(GOOD * 2000, mtime=0)[:-40]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipeline.flow import STAGES, Flow
 from pipeline.manifest import Dataset
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 from pipeline.texts import edits
 from tests.corpus import make_recipe, text_of
 

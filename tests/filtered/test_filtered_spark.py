@@ -12,7 +12,7 @@ from pipeline import cli, manifest
 from pipeline.alarms import StageError
 from pipeline.flow import STAGES, Flow
 from pipeline.manifest import Dataset
-from pipeline.tables.sink import read_batches
+from pipeline.tables.reading import read_batches
 from pipeline.texts import edits
 from tests.corpus import make_recipe, text_of
 

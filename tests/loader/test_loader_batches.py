@@ -10,8 +10,9 @@ from pipeline.loader.batches import Batch, Batches, Share, tensors
 from pipeline.loader.contents import Contents
 from pipeline.loader.dealing import Deal
 from pipeline.loader.granules import Granules
-from pipeline.loader.parts import DamagedDatasetError, open_part
+from pipeline.loader.parts import open_part
 from pipeline.loader.sequence import ValidationSequence
+from pipeline.manifest import DamagedDatasetError
 from tests.tiny_mix import VALIDATION, make_tiny_mix, tiny_row
 
 ALL = Share()

@@ -16,7 +16,7 @@ from pipeline import plan as plans
 from pipeline.loader import ahead, borders
 from pipeline.loader.borders import Borders, RowBorders, open_borders
 from pipeline.loader.fetch import Fetcher
-from pipeline.loader.parts import DamagedDatasetError
+from pipeline.manifest import DamagedDatasetError
 from tests.tiny_mix import VALIDATION, make_tiny_mix, tiny_ends
 
 N_SAMPLES = (58, 30, 13)

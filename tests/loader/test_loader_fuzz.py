@@ -15,8 +15,9 @@ from pipeline import manifest, storage
 from pipeline import plan as plans
 from pipeline.loader.cache import DiskCache
 from pipeline.loader.granules import Granules
-from pipeline.loader.parts import DamagedDatasetError, OpenPart, open_part, parse_head
+from pipeline.loader.parts import OpenPart, open_part, parse_head
 from pipeline.loader.stats import Stats
+from pipeline.manifest import DamagedDatasetError
 from pipeline.mds.checksums import parse_table
 from tests.tiny_mix import make_tiny_mix, tiny_row, tiny_shard
 

@@ -9,7 +9,8 @@ import xxhash
 
 from pipeline import plan as plans
 from pipeline.loader.granules import Granules
-from pipeline.loader.parts import DamagedDatasetError, open_part
+from pipeline.loader.parts import open_part
+from pipeline.manifest import DamagedDatasetError
 from tests.tiny_mix import make_tiny_mix, tiny_row, tiny_shard
 
 ROW_BYTES = 32

@@ -8,7 +8,8 @@ import pytest
 from pipeline import manifest
 from pipeline import plan as plans
 from pipeline.loader.hashes import HashPages
-from pipeline.loader.parts import DamagedDatasetError, open_part
+from pipeline.loader.parts import open_part
+from pipeline.manifest import DamagedDatasetError
 from tests.tiny_mix import make_tiny_mix
 
 ROW_BYTES = 32

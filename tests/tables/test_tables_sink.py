@@ -9,7 +9,8 @@ import xxhash
 from pipeline import manifest, schema, storage
 from pipeline.manifest import Spec
 from pipeline.tables import sink as sinks
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 
 
 def rejected(n: int, text: str = "why") -> dict[str, object]:

@@ -14,7 +14,8 @@ import pyarrow as pa
 from pipeline.deduped import lines
 from pipeline.deduped.delined.edit_lists import compose
 from pipeline.deduped.lines import Hashes, HeavyLines
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 from pipeline.texts import edits
 from pipeline.texts.buffers import Texts, slices
 from pipeline.texts.characters import count

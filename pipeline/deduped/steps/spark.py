@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pipeline import schema, storage
 from pipeline.tables import spark as tables
 from pipeline.tables.packed import Packed
-from pipeline.tables.sink import Sink, read_batches
+from pipeline.tables.reading import read_batches
+from pipeline.tables.sink import Sink
 
 STAGE = "steps"
 Batches = Iterator[pa.RecordBatch]
