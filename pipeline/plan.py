@@ -8,7 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline import storage
 from pipeline.manifest import digest
@@ -23,19 +25,27 @@ MAX_BLOCK_SAMPLES = 2**18
 MAX_BLOCK_BYTES = 2**30
 CHUNK_BYTES = 2**20
 
+KNOWN_FIELDS = ConfigDict(extra="forbid")
+Count = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(ge=1)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """One tokenized dataset (a range of a source's documents): `path` from the plan's folder, and its `n_samples`."""
 
+    __pydantic_config__ = KNOWN_FIELDS
+
     path: str
     fingerprint: str
-    n_samples: int
+    n_samples: Count
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSource:
     """A source as the loader sees it: samples 0 … n_samples-1 are its parts' samples, one part after the other."""
+
+    __pydantic_config__ = KNOWN_FIELDS
 
     name: str
     parts: tuple[Part, ...]
@@ -50,7 +60,9 @@ class PlanSource:
 class PlanStage:
     """Weights (exact shares of the samples served, as "2/5") that hold up to position `until` (exclusive; None: on)."""
 
-    until: int | None
+    __pydantic_config__ = KNOWN_FIELDS
+
+    until: Size | None
     weights: tuple[str, ...]
 
     def fractions(self) -> tuple[Fraction, ...]:
@@ -62,14 +74,16 @@ class PlanTokenizer:
     """The tokenizer that made the shards: `path` of its file from the plan's folder, its fingerprint (sha256 of the
     canonical JSON), special ids, and the ids of a canary text, by which a trainer's tokenizer is compared."""
 
+    __pydantic_config__ = KNOWN_FIELDS
+
     path: str
     fingerprint: str
-    vocab_size: int
-    eos_id: int
-    bos_id: int | None
-    pad_id: int
+    vocab_size: Size
+    eos_id: Count
+    bos_id: Count | None
+    pad_id: Count
     canary_text: str
-    canary_ids: tuple[int, ...]
+    canary_ids: tuple[Count, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +95,16 @@ class Plan:
     of the order's first blocks, as the machine had them that made the plan. `accounting` is for people.
     """
 
+    __pydantic_config__ = KNOWN_FIELDS
+
     name: str
     seed: int
     order_version: int
-    sequence_length: int
-    dtype: str
-    budget_tokens: int
-    block_samples: int
-    chunk_samples: int
+    sequence_length: Size
+    dtype: Annotated[str, Field(pattern="^uint(16|32)$")]
+    budget_tokens: Count
+    block_samples: Size
+    chunk_samples: Size
     tokenizer: PlanTokenizer
     sources: tuple[PlanSource, ...]
     stages: tuple[PlanStage, ...]
@@ -131,6 +147,9 @@ class Plan:
                 "stages": [asdict(stage) for stage in self.stages],
             }
         )
+
+
+_PLANS = TypeAdapter(Plan)
 
 
 def parts_digest(parts: Sequence[tuple[str, int]]) -> str:
@@ -194,19 +213,14 @@ def from_json(text: bytes, where: str) -> Plan:
         if (version := fields.pop("version")) != VERSION:
             raise ValueError(f"its version is {version}, this code reads version {VERSION}; make the mix again")
         identity = fields.pop("identity")
-        tokenizer = fields.pop("tokenizer")
-        plan = Plan(
-            tokenizer=PlanTokenizer(**tokenizer | {"canary_ids": tuple(tokenizer["canary_ids"])}),
-            sources=tuple(_source(source) for source in fields.pop("sources")),
-            stages=tuple(
-                PlanStage(until=stage["until"], weights=tuple(stage["weights"])) for stage in fields.pop("stages")
-            ),
-            block_hashes=tuple(fields.pop("block_hashes")),
-            **fields,
-        )
+        plan = _PLANS.validate_json(json.dumps(fields), strict=True)
         if len(plan.block_hashes) != CERTIFIED_BLOCKS:
             raise ValueError(f"it has {len(plan.block_hashes)} block_hashes, not {CERTIFIED_BLOCKS}")
         computed = plan.identity
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ValueError(f"{where} is not a plan of this project: {found}; make the mix again") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{where} is not a plan of this project: {error}") from error
     if identity != computed:
@@ -239,11 +253,3 @@ def resolve(mix_url: str, relative: str) -> str:
         else:
             parts.append(part)
     return "/".join(parts)
-
-
-def _source(fields: dict[str, Any]) -> PlanSource:
-    return PlanSource(
-        name=fields["name"],
-        parts=tuple(Part(**part) for part in fields["parts"]),
-        validation=tuple(Part(**part) for part in fields["validation"]),
-    )

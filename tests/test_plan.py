@@ -135,6 +135,24 @@ def test_a_plan_without_a_field_is_refused(field: str) -> None:
         plan.from_json(json.dumps(fields).encode(), "here")
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        ("budget_tokens", "x", "budget_tokens: Input should be a valid integer"),
+        ("budget_tokens", 1.0, "budget_tokens: Input should be a valid integer"),
+        ("budget_tokens", -1, "budget_tokens: Input should be greater than or equal to 0"),
+        ("dtype", "int8", "dtype: String should match pattern '.uint.16.32..'"),
+        ("tokenizer", {}, "tokenizer.path: Field required"),
+        ("more", 1, "more: Unexpected keyword argument"),
+        ("stages", [{"until": None, "weights": "1"}], "stages.0.weights: Input should be a valid array"),
+    ],
+)
+def test_a_plan_with_a_field_of_another_kind_is_refused(place: str, value: object, told: str) -> None:
+    fields = json.loads(plan.to_json(CERTIFIED)) | {place: value}
+    with pytest.raises(ValueError, match=f"here is not a plan of this project: {told}.*; make the mix again"):
+        plan.from_json(json.dumps(fields).encode(), "here")
+
+
 def test_the_first_blocks_are_certified() -> None:
     order = plan.order_of(PLAN)
     assert CERTIFIED.block_hashes == tuple(block_hash(order, number, PLAN.fingerprints) for number in range(4))
