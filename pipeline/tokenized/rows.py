@@ -6,15 +6,17 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline import storage
-from pipeline.manifest import Dataset, File
+from pipeline.manifest import DamagedDatasetError, Dataset, File
 from pipeline.mds.compression import Compression, decompress
 from pipeline.mds.layout import fixed_row_offset
 from pipeline.mds.reader import Shard
 from pipeline.tokenized.shards import Shape
 
+REMEDY = "put it back from a copy of the root, or delete the dataset's folder and make it again"
+
 
 def shard_rows(dataset: Dataset, file: File, shape: Shape) -> npt.NDArray[Any]:
-    """The rows of a shard, [n, sequence_length]. `ValueError` where its file is damaged."""
+    """The rows of a shard, [n, sequence_length]. `DamagedDatasetError` where its file is."""
     data = verified(dataset, file)
     if shape.compression is not None:
         head = fixed_row_offset(shape.columns, file.rows, compression=shape.compression)
@@ -23,12 +25,13 @@ def shard_rows(dataset: Dataset, file: File, shape: Shape) -> npt.NDArray[Any]:
 
 
 def verified(dataset: Dataset, file: File) -> bytes:
-    """A listed file's bytes; `ValueError` where they are not those that were listed: of a damaged row nothing must be
-    said, and it must not be given a new checksum."""
-    data = storage.read(dataset.file_url(file))
+    """A listed file's bytes; `DamagedDatasetError` where they are not those that were listed: of a damaged row nothing
+    must be said, and it must not be given a new checksum."""
+    url = dataset.file_url(file)
+    try:
+        data = storage.read(url)
+    except FileNotFoundError as error:
+        raise DamagedDatasetError(f"{url} is listed in its dataset's manifest, but is not there; {REMEDY}") from error
     if (found := xxhash.xxh3_64_hexdigest(data)) != file.xxh3:
-        raise ValueError(
-            f"{dataset.file_url(file)} is damaged: its xxh3 is {found}, the manifest says {file.xxh3}; nothing was "
-            "written. Put the file back from a copy of the root"
-        )
+        raise DamagedDatasetError(f"{url} is damaged: its xxh3 is {found}, the manifest says {file.xxh3}; {REMEDY}")
     return data

@@ -15,13 +15,11 @@ from tokenizers import Tokenizer
 
 from pipeline import document, manifest, plan, storage
 from pipeline.manifest import Dataset
-from pipeline.mds import frames
-from pipeline.mds.checksums import ShardTable, granule_hashes, granule_samples, parse_table, shard_name
-from pipeline.mds.layout import fixed_row_offset
-from pipeline.mds.writer import compressed_name
-from pipeline.tokenized import origin, provenance
+from pipeline.mds.checksums import ShardTable, parse_table
+from pipeline.tokenized import granule, origin, provenance
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, place
 from pipeline.tokenized.rewritten import taken_down
+from pipeline.tokenized.rows import verified
 from pipeline.tokenizer_id import tokenizer_fingerprint
 
 Split = Literal["train", "validation"]
@@ -106,7 +104,10 @@ class Where:
         """The pieces of a document, in the order of its tokens; `source`: only look there. `NotThereError` where it has
         none, which says which stage took it away, or that its range is not part of the mix."""
         if len(doc_id) != document.DOC_ID_BYTES:
-            raise NotThereError(f"a doc_id has {document.DOC_ID_BYTES} bytes, {doc_id.hex()} has {len(doc_id)}")
+            raise NotThereError(
+                f"{doc_id.hex()!r} is no doc_id; one has {2 * document.DOC_ID_BYTES} hexadecimal digits, it has "
+                f"{2 * len(doc_id)}"
+            )
         sources = list(self.sources.values()) if source is None else [self._source(source)]
         for one in sources:
             for split, part in self._candidates(one, doc_id):
@@ -117,16 +118,14 @@ class Where:
     def tokens(self, piece: Piece) -> npt.NDArray[np.unsignedinteger[Any]]:
         """The ids of a piece, read from its shard and verified against the granule's checksum."""
         dataset = self._dataset(piece.dataset)
-        shape = dataset.manifest.parameters["shape"]
-        dtype = np.dtype(shape["dtype"]).newbyteorder("<")
         if piece.shard is None or piece.row is None:
+            dtype = np.dtype(dataset.manifest.parameters["shape"]["dtype"]).newbyteorder("<")
             rows = provenance.left_over(dataset, pa.array([piece.doc_id])).to_pylist()
             run = next(row["tokens"] for row in rows if row["doc_token_from"] == piece.doc_token_from)
             return np.frombuffer(run, dtype)
         table = self._table(piece.dataset)
         at = int(np.searchsorted(table.number, piece.shard))
-        row = _row(dataset, table, at, piece.row, dtype, shape["sequence_length"])
-        return row[piece.token_from : piece.token_to]
+        return granule.row(dataset, table, at, piece.row)[piece.token_from : piece.token_to]
 
     def text(self, piece: Piece) -> str:
         """What a piece decodes to, BOS and EOS spelt out. Characters cut by its ends are U+FFFD."""
@@ -180,8 +179,9 @@ class Where:
 
     def _table(self, dataset_url: str) -> ShardTable:
         if dataset_url not in self._tables:
-            [url] = [url for url in self._dataset(dataset_url).urls("tables") if url.endswith("/shards.bin")]
-            self._tables[dataset_url] = parse_table(storage.read(url), url)
+            dataset = self._dataset(dataset_url)
+            file = granule.table(dataset, "shards.bin")
+            self._tables[dataset_url] = parse_table(verified(dataset, file), dataset.file_url(file))
         return self._tables[dataset_url]
 
     def _candidates(self, source: Source, doc_id: bytes) -> Iterable[tuple[Split, Part]]:
@@ -270,42 +270,3 @@ class Where:
                 if tokenizer_fingerprint(text) == wanted:
                     return text.decode()
         raise NotThereError(f"the tokenizer {wanted} that made {piece.dataset} is not there (looked for {urls})")
-
-
-def _row(
-    dataset: Dataset, table: ShardTable, at: int, row: int, dtype: np.dtype[Any], length: int
-) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """A row of the shard at place `at`: its granule is read and verified."""
-    row_bytes = length * dtype.itemsize
-    per_granule = granule_samples(row_bytes)
-    n_rows = int(table.first_sample[at + 1] - table.first_sample[at])
-    granule, inside = divmod(row, per_granule)
-    first = granule * per_granule
-    n_bytes = min(per_granule, n_rows - first) * row_bytes
-    number = int(table.first_granule[at]) + granule
-    url = storage.join(dataset.url, dataset.manifest.attempt, shard_name(int(table.number[at])))
-    if compression := dataset.manifest.parameters["shape"].get("compression"):
-        url = compressed_name(url, compression)
-        data = _framed(dataset, url, number, table.n_granules, per_granule * row_bytes, n_bytes)
-    else:
-        start = fixed_row_offset({"tokens": f"ndarray:{dtype.name}:{length}"}, n_rows) + first * row_bytes
-        data = storage.read_range(url, start, start + n_bytes)
-    rows = np.frombuffer(data, np.uint8).reshape(-1, row_bytes)
-    [hashes] = [url for url in dataset.urls("tables") if url.endswith("/granules.bin")]
-    wanted = int.from_bytes(storage.read_range(hashes, 8 * number, 8 * number + 8), "little")
-    if (found := int(granule_hashes(rows)[0])) != wanted:
-        raise ValueError(f"{url}: granule {granule} is damaged: its xxh3 is {found:016x}, not {wanted:016x}")
-    tokens: npt.NDArray[np.unsignedinteger[Any]] = rows[inside].view(dtype)
-    return tokens
-
-
-def _framed(dataset: Dataset, url: str, number: int, n_granules: int, granule_bytes: int, n_bytes: int) -> bytes:
-    """The bytes of a dataset's granule `number`, a frame of the compressed shard at `url`."""
-    [table] = [url for url in dataset.urls("tables") if url.endswith(f"/{frames.FRAMES}")]
-    page, inside = divmod(number, frames.PAGE)
-    span = frames.page_span(page, n_granules)
-    start, stop = frames.parse_page(storage.read_range(table, *span), granule_bytes, table)[inside].tolist()
-    try:
-        return frames.decompress(storage.read_range(url, start, stop), n_bytes)
-    except ValueError as error:
-        raise ValueError(f"{url} is damaged: granule {number} of the dataset: {error}") from error

@@ -11,7 +11,7 @@ from rich.console import Console
 from tokenizers import Tokenizer
 
 from pipeline import document, plan, storage
-from pipeline.manifest import Dataset, Spec
+from pipeline.manifest import DamagedDatasetError, Dataset, Spec
 from pipeline.order import ORDER_VERSION
 from pipeline.plan import Plan, PlanSource, PlanStage, PlanTokenizer
 from pipeline.tables.sink import Sink
@@ -245,7 +245,7 @@ def test_what_is_not_there(mix: str) -> None:
             where.by_sample("docs", sample)
     with pytest.raises(NotThereError, match=r"source docs \(validation\) has 0 samples"):
         where.by_sample("docs", 0, "validation")
-    with pytest.raises(NotThereError, match="a doc_id has 16 bytes, 0102 has 2"):
+    with pytest.raises(NotThereError, match="'0102' is no doc_id; one has 32 hexadecimal digits, it has 4"):
         where.by_document(b"\x01\x02")
     with pytest.raises(NotThereError, match="no dataset that they were made of and that is still below the root knows"):
         where.by_document(bytes(16))
@@ -263,6 +263,35 @@ def test_a_damaged_row_is_not_shown(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"shard\.00000\.mds: granule 0 is damaged: its xxh3 is [0-9a-f]{16}, not "):
         where.tokens(pieces[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "compression"),
+    [("shards.bin", None), ("granules.bin", None), ("shards.bin", "zstd:1"), ("frames.bin", "zstd:1")],
+)
+def test_a_damaged_table_is_not_blamed_on_a_shard(tmp_path: Path, name: str, compression: str | None) -> None:
+    ranges = Ranges(n_ranges=1, n_partitions=1)
+    dataset = written(tmp_path, "code", corpus("code", 40), 0, ranges, compression=compression)
+    [piece, *_] = Where(dataset.url).by_sample("code", 0)
+    [path] = [Path(url) for url in dataset.urls("tables") if url.endswith(name)]
+    path.write_bytes(path.read_bytes()[:5] + b"?" + path.read_bytes()[6:])
+    with pytest.raises(ValueError, match=f"{name}.* xxh3"):
+        Where(dataset.url).tokens(piece)
+
+
+@pytest.mark.parametrize("name", ["shard.00000.mds", "granules.bin"])
+def test_a_file_that_is_cut_or_gone_is_told(tmp_path: Path, name: str) -> None:
+    dataset = written(tmp_path, "code", corpus("code", 40), 0, Ranges(n_ranges=1, n_partitions=1))
+    [piece, *_] = Where(dataset.url).by_sample("code", 0)
+    [path] = [Path(dataset.file_url(file)) for file in dataset.manifest.files if file.path == name]
+    path.write_bytes(b"")
+    with pytest.raises(DamagedDatasetError, match=rf"{name} is cut: of its bytes \d+ to \d+ there are 0; put it back"):
+        Where(dataset.url).tokens(piece)
+    path.unlink()
+    with pytest.raises(
+        DamagedDatasetError, match=rf"{name} is listed in its dataset's manifest, but is not there; put"
+    ):
+        Where(dataset.url).tokens(piece)
 
 
 def test_a_question_opens_few_files_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
