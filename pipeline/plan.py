@@ -238,6 +238,8 @@ def load(mix_url: str) -> Plan:
         text = storage.read(url)
     except FileNotFoundError as error:
         raise ValueError(f"no plan at {url}; `make mix MIX=…` writes it") from error
+    except NotADirectoryError as error:
+        raise ValueError(f"{mix_url} is a file; give the folder of a mix, as ROOT/mixes/NAME") from error
     return from_json(text, url)
 
 

@@ -163,6 +163,12 @@ class ItemSet(Model):
     storage: dict[str, Any] = Field(default_factory=dict)
     fields: Annotated[tuple[Text, ...], FromList, Field(min_length=1)] = ("text",)
 
+    @model_validator(mode="after")
+    def _check_fields(self) -> "ItemSet":
+        if len(set(self.fields)) < len(self.fields):
+            raise ValueError(f"fields: {', '.join(self.fields)} names a field twice; write it once")
+        return self
+
 
 class Decontaminate(Model):
     """Documents that hold an item of an evaluation set, `min_overlap` of its words in order and close together, or all

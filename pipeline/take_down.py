@@ -72,7 +72,7 @@ def parse(text: str, where: str) -> TakeDown:
     """The entries of a take-down file. `ValueError` naming `where` and the line for one that is none of the three: an
     entry that cannot match must not look as if it did."""
     doc_ids, urls, contents = set(), set(), set()
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue

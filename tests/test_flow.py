@@ -19,16 +19,18 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from tokenizers import Tokenizer
 
-from pipeline import cli, manifest, plan, report, session
+from pipeline import cli, manifest, plan, recipe, report, session
 from pipeline.alarms import StageError
+from pipeline.deduped.batches import DedupParams
 from pipeline.document import content_hash
 from pipeline.flow import STAGES, Finished, Flow
+from pipeline.flow.deduped import params_of
 from pipeline.loader import StreamingLoader
 from pipeline.loader.borders import Borders, open_borders
 from pipeline.mds import reader
 from pipeline.recipe import Mix
 from pipeline.tables.reading import read_batches
-from tests.corpus import N_DOCUMENTS, make_raw, make_recipe, near, text_of
+from tests.corpus import N_DOCUMENTS, make_raw, make_recipe, near, recipe_text, text_of
 from tests.real_streaming import import_streaming
 from tests.wrong_engine import Shortening
 
@@ -278,6 +280,17 @@ def test_a_new_weight_makes_only_a_new_plan(made: Finished, raw: Path, monkeypat
     finished = flow_of(make_recipe(raw, name="other", stages=stages), root, None).mixed
     assert finished.plan.stages[1] == plan.PlanStage(until=None, weights=("0", "1"))
     assert finished.plan.sources == made.plan.sources
+
+
+def test_of_priorities_only_the_order_counts(raw: Path) -> None:
+    def compared(notes: int, pages: int) -> DedupParams:
+        text = (
+            recipe_text(raw).replace("priority: 2", f"priority: {notes}").replace("priority: 1", f"priority: {pages}")
+        )
+        return params_of(recipe.parse(text, "here"), ["notes", "pages"])
+
+    assert compared(2, 1) == compared(70, 0) != compared(3, 4)
+    assert compared(70, 0).priorities == {"notes": 1, "pages": 0}
 
 
 def test_two_runs_into_one_root_at_once_end_right(

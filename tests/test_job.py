@@ -123,6 +123,14 @@ def test_a_source_without_files_is_found_before_spark_starts(
     assert capsys.readouterr().err.startswith(message)
 
 
+def test_a_root_that_is_a_file_is_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "raw").touch()
+    arguments = ["--mix", raw_source(tmp_path, str(tmp_path / "raw")), "--root", str(tmp_path)]
+    assert job.run("mix", arguments) == 1
+    message = f"error: sources.code.root = {tmp_path / 'raw'} is a file; give its folder there, and its name in sources"
+    assert capsys.readouterr().err.startswith(message)
+
+
 def test_cores_say_nothing_to_spark_submit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
     with pytest.raises(SystemExit, match="2"):

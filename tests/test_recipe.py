@@ -311,6 +311,10 @@ def test_fields_of_a_source(field: str, message: str) -> None:
             "decontaminate: {sets: {a: {root: x, files: ['*']}}, action: passages}",
             "decontaminate.action = passages",
         ),
+        (
+            "decontaminate: {sets: {a: {root: x, files: ['*'], fields: [text, text]}}}",
+            "fields: text, text names a field twice; write it once",
+        ),
         ("dedup: {bnads: 1}", "unknown field dedup.bnads; known here are against, bands, exact"),
         ("dedup: {against: /data/x}", "dedup.against = /data/x: must be a list, as against: [/data/deduped/code/0123"),
         ("dedup: {against: ['']}", "dedup.against.0 = '': must not be empty"),

@@ -18,6 +18,10 @@ def test_a_file_lists_doc_ids_urls_and_contents() -> None:
     assert parse(text, "gone.txt").entries == {DOC.hex(), "https://x.org/a?b=1", "content:" + "0a" * 16}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_entry() -> None:
+    assert parse(f"\ufeff{DOC.hex()}\n", "gone.txt").doc_ids == {DOC}
+
+
 @pytest.mark.parametrize("entry", ["x.org/a", DOC.hex()[:-1], "page 7", f"content:{DOC.hex()}0", "content:/x"])
 def test_an_entry_that_cannot_match_is_an_error(entry: str) -> None:
     with pytest.raises(ValueError, match=r"gone\.txt, line 2: .* is neither a doc_id"):

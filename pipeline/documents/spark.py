@@ -48,6 +48,8 @@ def raw_files(place: str, root: str, globs: Sequence[str], options: storage.Opti
         listed = storage.list_files(root, options)
     except Exception as error:  # fsspec's back ends raise anything
         raise StageError(f"{place}.root = {root}: it cannot be listed: {error}") from error
+    if not listed and storage.is_local(root) and storage.local_path(root).is_file():
+        raise StageError(f"{place}.root = {root} is a file; give its folder there, and its name in {place}.files")
     if not listed:
         raise StageError(
             f"{place}.root = {root}: there is no file; put the source's files there, or write the folder or URL where "

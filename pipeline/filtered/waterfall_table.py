@@ -62,8 +62,8 @@ def shown(dataset: Dataset, reason: str | None, most: int) -> list[RenderableTyp
     examples = [one for url in dataset.urls("examples") for rows in read_batches(url) for one in rows.to_pylist()]
     hitting = [row["reason"] for row in dataset.manifest.report["rules"] if row["hits"]]
     if reason is not None and reason not in hitting:
-        known = ", ".join(hitting)
-        raise ValueError(f"no document of {dataset.manifest.source} is hit by {reason!r}; some are hit by {known}")
+        others = f"some are hit by {', '.join(hitting)}" if hitting else "none is hit by any rule"
+        raise ValueError(f"no document of {dataset.manifest.source} is hit by {reason!r}; {others}")
     chosen = [one for one in examples if (reason is None or one["reason"] == reason) and one["rank"] < most]
     chosen.sort(key=lambda one: (hitting.index(one["reason"]), one["rank"]))
     return [_panel(one) for one in chosen]

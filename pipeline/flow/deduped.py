@@ -46,8 +46,10 @@ def make(runner: Runner, mix: Mix, named: RecipeFiles, filtered: Mapping[str, Da
 
 
 def params_of(mix: Mix, names: Sequence[str]) -> DedupParams:
-    """How the recipe has documents of these sources compared."""
+    """How the recipe has documents of these sources compared. Of their priorities the order alone counts: other
+    numbers in the same order make the same datasets."""
     dedup = mix.dedup
+    priorities = sorted({mix.sources[name].priority for name in names})
     bands, rows = shape(dedup.threshold, dedup.bands, dedup.rows, dedup.num_perm)
     return DedupParams(
         threshold=dedup.threshold,
@@ -57,7 +59,7 @@ def params_of(mix: Mix, names: Sequence[str]) -> DedupParams:
         scope=dedup.scope,
         exact=dedup.exact,
         verify=dedup.verify,
-        priorities={name: mix.sources[name].priority for name in names},
+        priorities={name: priorities.index(mix.sources[name].priority) for name in names},
         url=dedup.url,
         keep=dedup.keep.signal if dedup.keep else None,
         keep_most=dedup.keep is None or dedup.keep.prefer == "most",

@@ -78,6 +78,8 @@ class Where:
     def __init__(self, target: str) -> None:
         """`target`: the folder of a mix (`ROOT/mixes/demo`) or of a dataset. `ValueError` where neither is there."""
         self.target = str(storage.local_path(target).absolute()) if storage.is_local(target) else target
+        if storage.is_local(target) and storage.local_path(target).is_file():
+            raise ValueError(f"{target} is a file; give the folder of a mix or of a tokenized dataset")
         self._tables: dict[str, ShardTable] = {}
         self._datasets: dict[str, Dataset] = {}
         self._tokenizer: Tokenizer | None = None

@@ -249,6 +249,12 @@ def test_what_is_not_there(mix: str) -> None:
         where.by_document(b"\x01\x02")
     with pytest.raises(NotThereError, match="no dataset that they were made of and that is still below the root knows"):
         where.by_document(bytes(16))
+    with pytest.raises(NotThereError, match="'' is no doc_id; one has 32 hexadecimal digits"):
+        where.by_document(b"")
+    with pytest.raises(ValueError, match=r"mix\.json is a file; give the folder of a mix or of a tokenized dataset"):
+        Where(f"{mix}/mix.json")
+    with pytest.raises(ValueError, match=r"mix\.json is a file; give the folder of a mix, as ROOT/mixes/NAME"):
+        plan.load(f"{mix}/mix.json")
     with pytest.raises(ValueError, match=r"holds no finished dataset \(no _manifest"):
         Where(f"{mix}/elsewhere")
 
