@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 from rich.console import Console
 
+from pipeline import manifest
 from pipeline.alarms import StageError
 from pipeline.flow import STAGES, Finished, Flow
 from pipeline.flow import tokenized as flow
@@ -42,8 +44,16 @@ def prepared(raw: Path, tmp_path_factory: pytest.TempPathFactory, spark: SparkSe
     """A root with everything up to deduped documents, in files of many row groups, as large ones have."""
     root = tmp_path_factory.mktemp("prepared")
     _ = Flow(make_recipe(raw), str(root), console=Console(quiet=True), makes=STAGES, spark=spark).deduped
-    for path in root.glob("deduped/*/*/*/deduped/*.parquet"):
-        pq.write_table(pq.read_table(path), path, row_group_size=GROUP_ROWS)
+    for url in root.glob("deduped/*/*"):
+        dataset = manifest.load(str(url))
+        files = dataset.files("deduped")
+        for file in files:
+            path = dataset.file_url(file)
+            pq.write_table(pq.read_table(path), path, row_group_size=GROUP_ROWS)
+        resized = [replace(file, bytes=Path(dataset.file_url(file)).stat().st_size) for file in files]
+        others = [file for file in dataset.manifest.files if file not in files]
+        changed = replace(dataset.manifest, files=(*resized, *others))
+        (url / manifest.MANIFEST).write_bytes(manifest.to_json(changed))
     return root
 
 

@@ -107,17 +107,20 @@ def test_what_changes_a_sample_changes_the_identity(changes: dict[str, object]) 
     assert dataclasses.replace(PLAN, **changes).identity != PLAN.identity  # type: ignore[arg-type]
 
 
-def test_a_plan_changed_by_hand_is_refused() -> None:
-    fields = json.loads(plan.to_json(CERTIFIED))
-    fields["seed"] = 18
-    with pytest.raises(ValueError, match=f"here was changed after it was made: it says identity {PLAN.identity}"):
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("seed", 18), ("budget_tokens", 1002), ("budget_tokens", "x"), ("accounting", {}), ("tokenizer", {}), ("more", 1)],
+)
+def test_a_plan_changed_by_hand_is_refused(field: str, value: object) -> None:
+    fields = json.loads(plan.to_json(CERTIFIED)) | {field: value}
+    with pytest.raises(ValueError, match="here is not a plan of this project: it was changed after it was made"):
         plan.from_json(json.dumps(fields).encode(), "here")
 
 
 def test_another_version_is_refused() -> None:
     fields = json.loads(plan.to_json(CERTIFIED))
     fields["version"] = 99
-    with pytest.raises(ValueError, match="its version is 99, this code reads version 2; make the mix again"):
+    with pytest.raises(ValueError, match="its version is 99, this code reads version 3; make the mix again"):
         plan.from_json(json.dumps(fields).encode(), "here")
 
 
@@ -132,24 +135,6 @@ def test_a_plan_without_a_field_is_refused(field: str) -> None:
     fields = json.loads(plan.to_json(CERTIFIED))
     del fields[field]
     with pytest.raises(ValueError, match="here is not a plan of this project: "):
-        plan.from_json(json.dumps(fields).encode(), "here")
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "told"),
-    [
-        ("budget_tokens", "x", "budget_tokens: Input should be a valid integer"),
-        ("budget_tokens", 1.0, "budget_tokens: Input should be a valid integer"),
-        ("budget_tokens", -1, "budget_tokens: Input should be greater than or equal to 0"),
-        ("dtype", "int8", "dtype: String should match pattern '.uint.16.32..'"),
-        ("tokenizer", {}, "tokenizer.path: Field required"),
-        ("more", 1, "more: Unexpected keyword argument"),
-        ("stages", [{"until": None, "weights": "1"}], "stages.0.weights: Input should be a valid array"),
-    ],
-)
-def test_a_plan_with_a_field_of_another_kind_is_refused(place: str, value: object, told: str) -> None:
-    fields = json.loads(plan.to_json(CERTIFIED)) | {place: value}
-    with pytest.raises(ValueError, match=f"here is not a plan of this project: {told}.*; make the mix again"):
         plan.from_json(json.dumps(fields).encode(), "here")
 
 

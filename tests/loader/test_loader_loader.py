@@ -392,7 +392,8 @@ import sys, time
 start = time.process_time()  # what else the machine does is not counted, and nothing is waited for
 from pipeline.loader import StreamingLoader
 print(time.process_time() - start)
-print([name for name in ("torch", "pyarrow", "pyspark", "numba", "pandas", "tokenizers") if name in sys.modules])
+heavy = "torch", "pyarrow", "pyspark", "numba", "pandas", "tokenizers", "pydantic"
+print([name for name in heavy if name in sys.modules])
 """
     seconds, modules = zip(*[run_python(code).splitlines() for _ in range(3)], strict=True)
     assert set(modules) == {"[]"}
