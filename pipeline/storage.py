@@ -35,6 +35,8 @@ NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 NO_CONDITIONAL_WRITES = (errno.ENOSYS,)
 """What s3fs makes of a store's 501 NotImplemented, which some S3-compatible ones answer to `If-None-Match`."""
 
+INSIDE_OTHERS = ("zip", "tar", "libarchive", "simplecache", "filecache", "blockcache", "dir", "reference", "data")
+"""What fsspec opens inside or before another place, `zip://a.jsonl::/data/archive.zip`: there "::" is no name's."""
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -335,8 +337,11 @@ def _ask(url: str, options: Options, what: str, operation: Callable[[AbstractFil
 
 def _is_one_name(url: str) -> bool:
     """Whether the URL is one place, though its path may hold what chains places for fsspec (`simplecache::s3://…`)."""
+    scheme = url.partition("://")[0]
     return (
-        "::" in url and (is_local(url) or "::" not in url.partition("://")[0]) and "://" not in url.rpartition("::")[2]
+        "::" in url
+        and (is_local(url) or ("::" not in scheme and scheme not in INSIDE_OTHERS))
+        and "://" not in url.rpartition("::")[2]
     )
 
 

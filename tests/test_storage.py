@@ -170,12 +170,14 @@ def test_a_name_that_is_not_utf8_is_told_before_spark_is(tmp_path: Path) -> None
         StageError, match=r"sources\.x\.root = .*: the name of a file .* is not UTF-8, 'caf\\udce9\.jsonl'"
     ):
         raw_files("sources.x", str(tmp_path), ["*.jsonl"], None)
+    assert [info.path for info in raw_files("sources.x", str(tmp_path), ["a.*"], None)] == ["a.jsonl"]
 
 
 def test_a_chain_of_urls_is_one(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("b.txt", b"text")
     assert storage.read(f"zip://b.txt::file://{tmp_path}/a.zip") == b"text"
+    assert storage.read(f"zip://b.txt::{tmp_path}/a.zip") == b"text"
 
 
 def test_a_link_to_nothing_is_an_error(tmp_path: Path) -> None:

@@ -55,11 +55,6 @@ def raw_files(place: str, root: str, globs: Sequence[str], options: storage.Opti
             f"{place}.root = {root}: there is no file; put the source's files there, or write the folder or URL where "
             "they lie"
         )
-    if unnamed := [info.path for info in listed if not _is_utf8(info.path)]:
-        raise StageError(
-            f"{place}.root = {root}: the name of a file below it is not UTF-8, {unnamed[0]!a}; rename it (doc_ids are "
-            "made of names)"
-        )
     found: dict[str, FileInfo] = {}
     for pattern in globs:
         matcher = re.compile(glob_translate(pattern))
@@ -70,6 +65,11 @@ def raw_files(place: str, root: str, globs: Sequence[str], options: storage.Opti
                 "are there); mend root or files"
             )
         found.update({info.path: info for info in matching})
+    if unnamed := [path for path in found if not _is_utf8(path)]:
+        raise StageError(
+            f"{place}.root = {root}: the name of a file below it is not UTF-8, {unnamed[0]!a}; rename it (doc_ids are "
+            "made of names)"
+        )
     return [found[path] for path in sorted(found)]
 
 
@@ -121,7 +121,7 @@ def build(
     attempt_url = storage.join(wanted.url(root), attempt)
     tasks = cuts.grouped(pieces)
     receipts = tables.run_tasks(spark, tasks, partial(_read, params), stage=STAGE, attempt_url=attempt_url)
-    _check_unchanged(params, files)
+    _check_unchanged(spark, params, files, contents)
     listed = tables.all_files(receipts)
     counts = tables.all_counts(receipts)
     written = {table: sum(file.rows for file in listed if file.table == table) for table in ("documents", "quarantine")}
@@ -143,10 +143,16 @@ def build(
     return manifest.publish(root, wanted, attempt=attempt, files=listed, counts=totals, made=made())
 
 
-def _check_unchanged(params: DocumentsParams, files: Sequence[FileInfo]) -> None:
-    """The files are still those whose contents stand in the fingerprint."""
+def _check_unchanged(
+    spark: SparkSession, params: DocumentsParams, files: Sequence[FileInfo], contents: Mapping[str, Content]
+) -> None:
+    """The files still hold what stands in the fingerprint; those of another stamp are read again, as a new link or mode
+    changes it too."""
     now = {info.path: info for info in storage.list_files(params.root, params.storage)}
-    if changed := [info.path for info in files if now.get(info.path) != info]:
+    touched = [info for info in files if now.get(info.path) != info]
+    same_size = [info for info in touched if info.path in now and now[info.path].bytes == info.bytes]
+    found = look(spark, params, same_size)
+    if changed := [info.path for info in touched if found.get(info.path) != contents[info.path]]:
         raise StageError(
             f"sources.{params.source}: {len(changed)} files below {params.root} changed while they were read, as "
             f"{changed[0]}; nothing was published, run it again when they are whole"

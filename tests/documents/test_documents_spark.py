@@ -18,6 +18,7 @@ from pipeline.documents import cuts
 from pipeline.documents import spark as stage
 from pipeline.flow import Flow
 from pipeline.manifest import Dataset
+from pipeline.tables import spark as tables
 from pipeline.tables.reading import read_batches
 
 GOOD = b'{"text": "a good document", "n": 1}\n'
@@ -138,6 +139,28 @@ def test_other_bytes_of_the_same_size_and_time_are_another_dataset(tmp_path: Pat
     second = documents_of(raw, tmp_path / "root", spark)
     assert [row["text"] for row in rows_of(second, "documents")] == ["a evil document"]
     assert second.url != first.url
+
+
+def test_another_mode_is_no_change_while_files_are_read_and_other_bytes_are(
+    tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, build = tmp_path / "raw", tables.run_tasks
+    raw.mkdir()
+    (raw / "a.jsonl").write_bytes(GOOD)
+
+    def touching(*given: Any, **named: Any) -> Any:
+        (raw / "a.jsonl").chmod(0o600)
+        return build(*given, **named)
+
+    def changing(*given: Any, **named: Any) -> Any:
+        (raw / "a.jsonl").write_bytes(GOOD.replace(b"good", b"evil"))
+        return build(*given, **named)
+
+    monkeypatch.setattr(tables, "run_tasks", changing)
+    with pytest.raises(StageError, match=r"1 files below .* changed while they were read, as a\.jsonl; nothing was"):
+        documents_of(raw, tmp_path / "root", spark)
+    monkeypatch.setattr(tables, "run_tasks", touching)
+    assert documents_of(raw, tmp_path / "root", spark).manifest.counts["kept_documents"] == 1
 
 
 def test_an_empty_source_is_an_error_that_nobody_can_acknowledge(tmp_path: Path, spark: SparkSession) -> None:
