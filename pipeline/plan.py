@@ -173,9 +173,9 @@ def check_block(plan: Plan, number: int) -> None:
     if computed != plan.block_hashes[number]:
         raise ValueError(
             f"the mix {plan.name} is not the one that was made: its plan says that block {number} of the order has the "
-            f"hash {plan.block_hashes[number]}, here it is {computed}. Training would be served other samples. Either "
-            "mix.json was changed by hand, or this machine's code or numpy computes another order: compare with "
-            "`shardmill verify-order`, and make the mix again with this version to train on what it gives"
+            f"hash {plan.block_hashes[number]}, here it is {computed}. Training would be served other samples: this "
+            "machine's code or numpy computes another order. Compare with `shardmill verify-order`, and make the mix "
+            "again with this version to train on what it gives"
         )
 
 
@@ -194,16 +194,22 @@ def from_json(text: bytes, where: str) -> Plan:
             raise ValueError(f'"format" is not {FORMAT!r}')
         if (version := fields["version"]) != VERSION:
             raise ValueError(f"its version is {version}, this code reads version {VERSION}; make the mix again")
-        made = fields.pop("digest")
-        if digest({"format": FORMAT} | fields) != made:
-            raise ValueError("it was changed after it was made; make the mix again from its recipe")
+        changed = fields.pop("digest") != digest({"format": FORMAT} | fields)
+        identity = fields["identity"]
         plan = _plan(fields)
         if len(plan.block_hashes) != CERTIFIED_BLOCKS:
             raise ValueError(f"it has {len(plan.block_hashes)} block_hashes, not {CERTIFIED_BLOCKS}")
-        return plan
+        computed = plan.identity
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{where} is not a plan of this project: {message}") from error
+    if changed:
+        raise ValueError(f"{where} was changed after it was made; make the mix again from its recipe")
+    if identity != computed:
+        raise ValueError(
+            f"{where} says identity {identity}, this version gives its contents {computed}; make the mix again"
+        )
+    return plan
 
 
 def load(mix_url: str) -> Plan:

@@ -113,7 +113,7 @@ def test_what_changes_a_sample_changes_the_identity(changes: dict[str, object]) 
 )
 def test_a_plan_changed_by_hand_is_refused(field: str, value: object) -> None:
     fields = json.loads(plan.to_json(CERTIFIED)) | {field: value}
-    with pytest.raises(ValueError, match="here is not a plan of this project: it was changed after it was made"):
+    with pytest.raises(ValueError, match=r"here was changed after it was made|here is not a plan of this project"):
         plan.from_json(json.dumps(fields).encode(), "here")
 
 

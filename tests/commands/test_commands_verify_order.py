@@ -49,10 +49,9 @@ def test_beyond_the_plans_blocks_the_orders_own_hashes_count(mix: str, capsys: p
 
 
 def test_a_plan_of_another_order_is_exit_code_1(mix: str, capsys: pytest.CaptureFixture[str]) -> None:
-    path = Path(mix) / plan.PLAN
-    fields = json.loads(path.read_text())
-    fields["block_hashes"][1] = "0" * 32
-    path.write_text(json.dumps(fields))
+    made = plan.load(mix)
+    hashes = (made.block_hashes[0], "0" * 32, *made.block_hashes[2:])
+    (Path(mix) / plan.PLAN).write_bytes(plan.to_json(replace(made, block_hashes=hashes)))
     code, out, err = run(capsys, mix, "--world-sizes", "1,2", "--global-batch-size", "64", "--batches", "4")
     assert code == 1
     assert out.startswith("differs: block 1, positions [64, 128): ")
