@@ -1,9 +1,11 @@
+import errno
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline import manifest, storage
-from pipeline.alarms import StageError
+from pipeline.manifest import DamagedDatasetError
 from pipeline.retries import StorageError
 from pipeline.tables.reading import read_batches, read_rows
 from pipeline.tables.sink import Sink
@@ -27,23 +29,34 @@ def test_a_bit_that_flipped_in_a_page_is_told(table: Path) -> None:
         table.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         try:
             assert list(read_batches(str(table))) == rows
-        except StageError as error:
-            assert "is damaged (" in str(error) and "; delete the folder of its dataset, _manifest.json" in str(error)
+        except DamagedDatasetError as error:
+            assert "is damaged (" in str(error) and "or delete the folder of its dataset, _manifest.json" in str(error)
             n_told += 1
     assert n_told > 0.8 * len(places)
 
 
 def test_a_file_that_is_gone_or_cut_is_told(table: Path) -> None:
     table.write_bytes(table.read_bytes()[:-1])
-    with pytest.raises(StageError, match="is damaged"):
+    with pytest.raises(DamagedDatasetError, match="is damaged"):
         read_rows([str(table)], [3], ["n_bytes"])
     table.unlink()
-    with pytest.raises(StageError, match=rf"is damaged \(.*{manifest.MANIFEST} and all, and run again what made it"):
+    with pytest.raises(
+        DamagedDatasetError, match=rf"is damaged \(.*{manifest.MANIFEST} and all, and run again what made it"
+    ):
         list(read_batches(str(table)))
 
 
-@pytest.mark.parametrize("error", [PermissionError("not yours"), StorageError("no answer")])
-def test_a_store_that_does_not_answer_is_no_damage(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "not yours"),
+        OSError(errno.EMFILE, "too many open files"),
+        TimeoutError(errno.ETIMEDOUT, "no answer of a network disk"),
+        pa.ArrowMemoryError("malloc of size 64 failed"),
+        StorageError("no answer"),
+    ],
+)
+def test_a_store_that_does_not_answer_is_no_damage(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(_: str) -> None:
         raise error
 
