@@ -18,6 +18,7 @@ from typing import Any
 from pipeline import storage
 
 MANIFEST = "_manifest.json"
+AGAIN = "put it back from a copy of the root, or delete that folder: what is missing is made again"
 TRY = "~"
 """Before the number of the try in a file's name that is to be `path` in the published dataset."""
 SWEEP_AFTER_SECONDS = 7 * 24 * 3600  # attempts younger than this may belong to a run that is still going on
@@ -141,15 +142,20 @@ def take(root: str, spec: Spec) -> Dataset | None:
     dataset = find(url)
     if dataset is None:
         return None
-    remedy = "delete that folder, what is missing is made again"
     if dataset.manifest.fingerprint != spec.fingerprint:
         raise DamagedDatasetError(
-            f"{url}: its {MANIFEST} is that of another dataset, {dataset.manifest.fingerprint}; {remedy}"
+            f"{url}: its {MANIFEST} is that of another dataset, {dataset.manifest.fingerprint}; {AGAIN}"
         )
-    if lost := _lost(_there(url, dataset.manifest.attempt), dataset.manifest.files):
+    return whole(dataset)
+
+
+def whole(dataset: Dataset) -> Dataset:
+    """The dataset, where its listed files are there and of their sizes; else `DamagedDatasetError`."""
+    attempt, files = dataset.manifest.attempt, dataset.manifest.files
+    if lost := _lost(_there(dataset.url, attempt), files):
         raise DamagedDatasetError(
-            f"{url} is damaged: {len(lost)} of its {len(dataset.manifest.files)} files are gone or of another size, as "
-            f"{dataset.manifest.attempt}/{lost[0]}; {remedy}"
+            f"{dataset.url} is damaged: {len(lost)} of its {len(files)} files are gone or of another size, as "
+            f"{attempt}/{lost[0]}; {AGAIN}"
         )
     return dataset
 
@@ -159,19 +165,20 @@ def parse(text: bytes, where: str) -> Manifest:
     try:
         fields = json.loads(text)
         published = fields.pop("digest")
-        if digest(fields) != published:
-            raise ValueError("it has been changed since it was published")
+        changed = digest(fields) != published
         files = tuple(File(**file) for file in fields.pop("files"))
         for file in files:
             check_name(file.path)
         check_name(fields["attempt"])
-        return Manifest(files=files, **fields)
+        found = Manifest(files=files, **fields)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         raise DamagedDatasetError(
-            f"{where}/{MANIFEST} is not a manifest of this project: {message}; delete that folder, what is missing is "
-            "made again"
+            f"{where}/{MANIFEST} is not a manifest of this version of the project: {message}; {AGAIN}"
         ) from error
+    if changed:
+        raise DamagedDatasetError(f"{where}/{MANIFEST} has been changed since it was published; {AGAIN}")
+    return found
 
 
 def to_json(manifest: Manifest) -> bytes:
@@ -237,16 +244,14 @@ def publish(
     return load(url)
 
 
-def sweep(url: str, now_seconds: float | None = None) -> list[str]:
+def sweep(url: str, dataset: Dataset | None, now_seconds: float | None = None) -> list[str]:
     """Delete what no manifest lists below a dataset's folder: files of the listed attempt, and attempts older than a
-    week, whose names are returned."""
-    dataset = find(url)
-    kept = dataset.manifest.attempt if dataset else None
+    week, whose names are returned. `dataset`: what `take` has found there."""
+    kept = dataset.manifest.attempt if dataset else ""
     now = time.time() if now_seconds is None else now_seconds
     names = storage.list_folders(url)
     if dataset:
-        attempt = dataset.manifest.attempt
-        _remove(url, attempt, _there(url, attempt).keys() - {file.path for file in dataset.manifest.files})
+        _remove(url, kept, _there(url, kept).keys() - {file.path for file in dataset.manifest.files})
     old = sorted(name for name in names if name != kept and now - _started(name) > SWEEP_AFTER_SECONDS)
     for name in old:
         storage.remove_tree(storage.join(url, name))

@@ -56,7 +56,9 @@ def test_files_that_are_gone_or_cut_stop_the_run_before_anything_is_made(
     shutil.copytree(whole, root)
     place, dataset = first_file(flow_of(raw, root, spark), stage)
     damage(place)
-    with pytest.raises(DamagedDatasetError, match=f"{dataset.url} is damaged: 1 of its .*; delete that folder"):
+    with pytest.raises(
+        DamagedDatasetError, match=f"{dataset.url} is damaged: 1 of its .*; put it back .*, or delete that folder"
+    ):
         assert flow_of(raw, root, spark).mixed
 
 
@@ -69,7 +71,9 @@ def test_a_shard_that_is_gone_stops_the_run_and_is_made_again(
     shard = next(root.glob("tokenized/notes/*/*/*.mds"))
     data = shard.read_bytes()
     shard.unlink()
-    with pytest.raises(DamagedDatasetError, match=r"gone or of another size, as .*\.mds; delete that folder"):
+    with pytest.raises(
+        DamagedDatasetError, match=r"gone or of another size, as .*\.mds; put it back .*, or delete that folder"
+    ):
         assert flow_of(raw, root, spark).mixed
     shutil.rmtree(shard.parent.parent)
     assert flow_of(raw, root, spark).mixed
@@ -87,16 +91,22 @@ def test_a_flipped_bit_of_the_same_size_stops_the_stage_that_reads_it(
     data[len(data) // 2] ^= 1
     place.write_bytes(data)
     shutil.rmtree(root / "tokenized")
-    with pytest.raises(PySparkException, match=r"StageError: .* is damaged .* delete the folder of its dataset"):
+    with pytest.raises(
+        PySparkException, match=r"DamagedDatasetError: .* is damaged .* delete the folder of its dataset"
+    ):
         assert flow_of(raw, root, spark).mixed
 
 
-def test_the_manifest_of_another_dataset_is_not_taken(
-    raw: Path, whole: Path, tmp_path: Path, spark: SparkSession
+@pytest.mark.parametrize("stage", ["filtered", "deduped"])
+def test_the_manifest_of_another_dataset_is_not_taken_and_nothing_is_swept(
+    raw: Path, whole: Path, tmp_path: Path, spark: SparkSession, stage: str
 ) -> None:
     root = tmp_path / "root"
     shutil.copytree(whole, root)
-    one, other = (next(root.glob(f"filtered/{source}/*/{MANIFEST}")) for source in ("notes", "pages"))
+    one, other = (next(root.glob(f"{stage}/{source}/*/{MANIFEST}")) for source in ("notes", "pages"))
     shutil.copy(one, other)
+    [attempt] = other.parent.glob("attempt-*")
+    old = attempt.rename(attempt.with_name("attempt-20200101T000000-00000000"))  # which a sweep takes
     with pytest.raises(DamagedDatasetError, match=f"{other.parent}: its {MANIFEST} is that of another dataset"):
         assert flow_of(raw, root, spark).mixed
+    assert any(old.iterdir())

@@ -104,7 +104,7 @@ def test_of_runs_at_once_all_end_with_the_same_whole_dataset(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'"x"', b"null", b"\xff", b"{}", b'{"files": [{"path": "x"}]}'])
 def test_what_is_no_manifest_is_refused(text: bytes) -> None:
-    with pytest.raises(ValueError, match=r"there/_manifest\.json is not a manifest of this project: "):
+    with pytest.raises(ValueError, match=r"there/_manifest\.json is not a manifest of this version of the project: "):
         manifest.parse(text, "there")
 
 
@@ -112,7 +112,7 @@ def test_a_manifest_that_was_changed_is_refused(tmp_path: Path) -> None:
     dataset = published(tmp_path, "attempt-1")
     place = Path(dataset.url, "_manifest.json")
     place.write_text(place.read_text().replace('"documents": 1', '"documents": 2'))
-    with pytest.raises(DamagedDatasetError, match="it has been changed since it was published; delete that folder"):
+    with pytest.raises(DamagedDatasetError, match="has been changed since it was published; put it back"):
         manifest.find(dataset.url)
 
 
@@ -123,7 +123,7 @@ def test_only_a_whole_dataset_of_the_same_spec_is_taken(tmp_path: Path) -> None:
     other = replace(SPEC, version=2)
     Path(other.url(str(tmp_path))).mkdir()
     shutil.copy(Path(dataset.url, "_manifest.json"), other.url(str(tmp_path)))
-    with pytest.raises(DamagedDatasetError, match=f"that of another dataset, {SPEC.fingerprint}; delete that folder"):
+    with pytest.raises(DamagedDatasetError, match=f"that of another dataset, {SPEC.fingerprint}; put it back"):
         manifest.take(str(tmp_path), other)
     place = Path(dataset.file_url(a_file()))
     for change in (lambda: place.write_bytes(b"abcd"), place.unlink):
@@ -161,7 +161,7 @@ def test_the_sweep_takes_old_attempts_that_no_manifest_lists(
         for name in (old, young, "attempt-x", "notes"):
             storage.write(storage.join(dataset.url, name, "file"), b"x")
         now = 1_782_871_200 + 7 * 24 * 3600 + 1  # a week and a second after 2026-07-01 02:00:00 UTC
-        assert manifest.sweep(dataset.url, now) == [old]
+        assert manifest.sweep(dataset.url, dataset, now) == [old]
         assert {path.name for path in Path(dataset.url).iterdir()} == {
             "_manifest.json",
             kept,
@@ -169,8 +169,8 @@ def test_the_sweep_takes_old_attempts_that_no_manifest_lists(
             "attempt-x",
             "notes",
         }
-        assert manifest.sweep(dataset.url, now - 3600) == []
-        assert manifest.sweep(str(tmp_path / "nothing")) == []
+        assert manifest.sweep(dataset.url, dataset, now - 3600) == []
+        assert manifest.sweep(str(tmp_path / "nothing"), None) == []
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -183,7 +183,7 @@ def test_what_killed_and_late_tasks_left_in_the_kept_attempt_goes(tmp_path: Path
     assert not Path(early).exists()
     late = storage.join(dataset.url, "attempt-1", "entries/00000.json")  # of a copy that lost
     storage.write(late, b"{}")
-    assert manifest.sweep(dataset.url) == []
+    assert manifest.sweep(dataset.url, dataset) == []
     assert not Path(late).exists()
     assert all(storage.exists(dataset.file_url(file)) for file in dataset.manifest.files)
     assert manifest.load(dataset.url) == dataset

@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline import document, manifest, storage
+from pipeline import document, manifest
 from pipeline.manifest import Dataset
-from pipeline.mds.checksums import parse_table
 from pipeline.tables.reading import open_parquet
 from pipeline.tokenized.provenance import shard_url
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, place
-from pipeline.tokenized.rows import shard_rows
+from pipeline.tokenized.rows import shard_rows, shard_table
 from pipeline.tokenized.shards import Shape
 from pipeline.tokenized.where import Part
 
@@ -155,8 +154,7 @@ def _tails(part: Part) -> list[tuple[_Runs, Int64s]]:
 @lru_cache(maxsize=2)
 def _first_samples(url: str) -> dict[int, int]:
     """Number of a shard → its first sample in the dataset."""
-    [table_url] = [one for one in dataset_at(url).urls("tables") if one.endswith("/shards.bin")]
-    table = parse_table(storage.read(table_url), table_url)
+    table = shard_table(dataset_at(url))
     return dict(zip(table.number.tolist(), table.first_sample.tolist(), strict=False))
 
 

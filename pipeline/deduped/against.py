@@ -7,8 +7,9 @@ earlier document already.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pipeline import manifest, storage
 from pipeline.alarms import StageError
@@ -16,6 +17,8 @@ from pipeline.deduped.batches import STAGE, DedupParams, SignatureFile
 from pipeline.deduped.specs import AGAINST, signatures_spec
 from pipeline.manifest import Dataset
 from pipeline.tables.sink import task_of
+
+T = TypeVar("T")
 
 PLACE = "ROOT/deduped/<source>/<fingerprint>, as the report of a mix prints it"
 
@@ -102,7 +105,7 @@ def _find(url: str, params: DedupParams) -> Earlier:
     if root == deduped.url:
         raise StageError(f"{where} is not where its manifest says it was made; give {PLACE}")
     wanted = signatures_spec(made_of.source, made_of.inputs[made_of.source], params)
-    signatures = _dataset(wanted.url(root or "."), where)
+    signatures = _read(lambda: manifest.take(root or ".", wanted), where)
     if signatures is None:
         raise StageError(
             f"{where}: there are no signatures of its documents at {wanted.url(root or '.')} (version "
@@ -112,16 +115,16 @@ def _find(url: str, params: DedupParams) -> Earlier:
 
 
 def _deduped(url: str, where: str) -> Dataset:
-    dataset = _dataset(url, where)
+    dataset = _read(lambda: manifest.find(storage.normalise(url)), where)
     if dataset is None:
         raise StageError(f"{where}: there is no finished dataset (no {manifest.MANIFEST}); give {PLACE}")
     if dataset.manifest.stage != STAGE:
         raise StageError(f"{where} is a dataset of stage {dataset.manifest.stage}, not {STAGE}; give {PLACE}")
-    return dataset
+    return _read(lambda: manifest.whole(dataset), where)
 
 
-def _dataset(url: str, where: str) -> Dataset | None:
+def _read(read: Callable[[], T], where: str) -> T:
     try:
-        return manifest.find(storage.normalise(url))
+        return read()
     except (OSError, ValueError) as error:
         raise StageError(f"{where} cannot be read: {error}") from error

@@ -91,9 +91,10 @@ def _compared(runner: Runner, mix: Mix, named: RecipeFiles, group: Mapping[str, 
     earlier = [dataset for dataset in named.earlier if not alone or dataset.source in group]
     against = [dataset.fingerprint for dataset in earlier]
     wanted = [specs.spec(name, datasets, params, against) for name in group]
-    for one in wanted:
-        manifest.sweep(one.url(runner.root))
-    there = [dataset for one in wanted if (dataset := runner.find(one)) is not None]
+    found = runner.find_all(wanted)
+    for one, dataset in zip(wanted, found, strict=True):
+        manifest.sweep(one.url(runner.root), dataset)
+    there = [dataset for dataset in found if dataset is not None]
     if len(there) == len(wanted):
         for name in group:
             runner.say_found(f"deduped {name}")

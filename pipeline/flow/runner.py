@@ -84,7 +84,7 @@ class Runner:
     def found_or(self, wanted: Spec, build: Callable[[], Dataset]) -> Dataset:
         """The dataset of a spec: found, or what `build`, which shows its progress itself, makes of it."""
         dataset = self.find(wanted)
-        manifest.sweep(wanted.url(self.root))
+        manifest.sweep(wanted.url(self.root), dataset)
         if dataset is not None:
             self.say_found(f"{wanted.stage} {wanted.source}")
             return dataset

@@ -115,8 +115,8 @@ def _parts(
         runner.say_found(f"tokenized {names}")
         return found, engine
     runner.may_make("tokenized", missing[0].source)
-    for part in missing:
-        manifest.sweep(specs[part.source, part.number].url(runner.root))
+    urls = [specs[part.source, part.number].url(runner.root) for part in missing]
+    storage.at_once(lambda url: manifest.sweep(url, None), urls, runner.root)
     n_bytes = sum(
         part.deduped.manifest.counts["kept_bytes"] // part.ranges(params).n_ranges
         for part in missing

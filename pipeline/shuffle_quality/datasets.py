@@ -5,14 +5,15 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline import document, manifest, plan, storage
+from pipeline import document, manifest, plan
 from pipeline.manifest import Dataset
-from pipeline.mds.checksums import ShardTable, parse_table
+from pipeline.mds.checksums import ShardTable
 from pipeline.order.keys import Ints
 from pipeline.order.meetings import Sizes, group_sizes
 from pipeline.plan import PlanSource
 from pipeline.tables.reading import open_parquet
 from pipeline.tokenized.provenance import shard_url
+from pipeline.tokenized.rows import shard_table
 
 READ_SHARDS = 256  # of a source, whose provenance is read: a table of a few hundred KB each
 
@@ -46,7 +47,7 @@ class SourceData:
 
     @cached_property
     def _tables(self) -> list[ShardTable]:
-        return [_table(part) for part in self._parts]
+        return [shard_table(part) for part in self._parts]
 
     @cached_property
     def shards(self) -> Ints:
@@ -89,8 +90,3 @@ def _provenance(dataset: Dataset, shard: int) -> tuple[Ints, Ints]:
         pieces = file.read(columns=["row", "doc_id"])
     ids = document.doc_id_bytes(pieces.column("doc_id"))
     return pieces.column("row").to_numpy().astype(np.int64), np.ascontiguousarray(ids[:, :8]).view(np.int64)[:, 0]
-
-
-def _table(dataset: Dataset) -> ShardTable:
-    [url] = [url for url in dataset.urls("tables") if url.endswith("/shards.bin")]
-    return parse_table(storage.read(url), url)

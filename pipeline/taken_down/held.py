@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import document, manifest, plan, storage
+from pipeline import document, manifest, plan
 from pipeline.manifest import Dataset
-from pipeline.mds.checksums import parse_table
 from pipeline.plan import Part, Plan
 from pipeline.tokenized import provenance
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, place
+from pipeline.tokenized.rows import shard_table
 from pipeline.tokenized.where import Split
 
 THREADS = 16  # files that are looked into at once
@@ -77,7 +77,7 @@ def _listed(mix: Plan) -> list[tuple[str, Split, int, Part, int]]:
 
 def _opened(mix_url: str, listed: tuple[str, Split, int, Part, int]) -> MixPart:
     source, split, number, part, first = listed
-    dataset = manifest.load(plan.resolve(mix_url, part.path))
+    dataset = manifest.whole(manifest.load(plan.resolve(mix_url, part.path)))
     return MixPart(source=source, split=split, number=number, dataset=dataset, first_sample=first)
 
 
@@ -89,8 +89,7 @@ def _held(part: MixPart, ids: pa.Array, hashes: np.ndarray[tuple[int], np.dtype[
     candidates = ids.filter(pa.array(may))
     if not len(candidates):
         return Held(part=part, doc_ids=frozenset(), pieces=PIECES.empty_table())
-    [url] = [url for url in dataset.urls("tables") if url.endswith("/shards.bin")]
-    table = parse_table(storage.read(url), url)
+    table = shard_table(dataset)
     first = dict(zip(table.number.tolist(), table.first_sample.tolist(), strict=False))
     wanted = {number: ids.filter(pa.array(may & (inside == number))) for number in set(inside[may].tolist())}
     wanted[ranges.n_partitions] = candidates  # the shard of the tails

@@ -108,7 +108,7 @@ def _rewritten(found: Sequence[Held], processes: int, say: Callable[[str], None]
             dataset = one.part.dataset
             root = dataset.url.rsplit("/", 3)[0]
             what = f"tokenized {one.part.source} {dataset.manifest.parameters['range']}"
-            new = manifest.find(rewritten.spec(dataset, one.doc_ids).url(root))
+            new = manifest.take(root, rewritten.spec(dataset, one.doc_ids))
             if new is None:
                 say(f"{what}: {len(one.doc_ids):,} of {dataset.manifest.counts['documents']:,} documents are taken out")
                 new = rewritten.without(dataset, one.doc_ids, root, pool)

@@ -1,17 +1,18 @@
 """One row of a tokenized dataset: the granule it lies in is read from its shard, and verified."""
 
+import errno
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline import storage
-from pipeline.manifest import DamagedDatasetError, Dataset, File
+from pipeline.manifest import DamagedDatasetError, Dataset
 from pipeline.mds import frames
 from pipeline.mds.checksums import ShardTable, granule_hashes, granule_samples, shard_name
 from pipeline.mds.layout import fixed_row_offset
 from pipeline.mds.writer import compressed_name
-from pipeline.tokenized.rows import REMEDY, verified
+from pipeline.tokenized.rows import REMEDY, table, verified
 
 
 def row(dataset: Dataset, shards: ShardTable, at: int, number: int) -> npt.NDArray[np.unsignedinteger[Any]]:
@@ -45,14 +46,6 @@ def row(dataset: Dataset, shards: ShardTable, at: int, number: int) -> npt.NDArr
     return tokens
 
 
-def table(dataset: Dataset, name: str) -> File:
-    """The listed file of the table `name`, as "shards.bin"; `DamagedDatasetError` where none is listed."""
-    for file in dataset.files("tables"):
-        if file.path == name:
-            return file
-    raise DamagedDatasetError(f"{dataset.url}: its manifest lists no {name}")
-
-
 def _framed(dataset: Dataset, url: str, granule: int, n_granules: int, granule_bytes: int, n_bytes: int) -> bytes:
     """The bytes of a dataset's granule, a frame of the compressed shard at `url`."""
     file = table(dataset, frames.FRAMES)
@@ -73,6 +66,10 @@ def _range(url: str, start: int, stop: int) -> bytes:
         data = storage.read_range(url, start, stop)
     except FileNotFoundError as error:
         raise DamagedDatasetError(f"{url} is listed in its dataset's manifest, but is not there; {REMEDY}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # s3fs' for S3's 416: the file ends before the range
+            raise
+        data = b""
     if len(data) != stop - start:
         raise DamagedDatasetError(f"{url} is cut: of its bytes {start} to {stop} there are {len(data)}; {REMEDY}")
     return data

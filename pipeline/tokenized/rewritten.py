@@ -82,7 +82,7 @@ def without(dataset: Dataset, gone: Collection[bytes], root: str, pool: Executor
     partition, which a process of the pool holds. `ValueError` where a file of the old one is damaged, `StageError`
     where tokens would be lost."""
     old, wanted = dataset.manifest, spec(dataset, gone)
-    manifest.sweep(wanted.url(root))
+    manifest.sweep(wanted.url(root), manifest.take(root, wanted))
     attempt = manifest.new_attempt()
     url = storage.join(wanted.url(root), attempt)
     written = list(_written(dataset, _jobs(dataset, frozenset(gone)), url, pool))

@@ -7,6 +7,7 @@ import xxhash
 
 from pipeline import storage
 from pipeline.manifest import DamagedDatasetError, Dataset, File
+from pipeline.mds.checksums import ShardTable, parse_table
 from pipeline.mds.compression import Compression, decompress
 from pipeline.mds.layout import fixed_row_offset
 from pipeline.mds.reader import Shard
@@ -22,6 +23,20 @@ def shard_rows(dataset: Dataset, file: File, shape: Shape) -> npt.NDArray[Any]:
         head = fixed_row_offset(shape.columns, file.rows, compression=shape.compression)
         data = decompress(Compression.ZSTD, data, head + file.rows * shape.row_bytes)
     return Shard(data, dataset.file_url(file)).array("tokens")
+
+
+def shard_table(dataset: Dataset) -> ShardTable:
+    """The table of shards; `DamagedDatasetError` where it is not what was listed."""
+    file = table(dataset, "shards.bin")
+    return parse_table(verified(dataset, file), dataset.file_url(file))
+
+
+def table(dataset: Dataset, name: str) -> File:
+    """The listed file of the table `name`, as "shards.bin"; `DamagedDatasetError` where none is listed."""
+    for file in dataset.files("tables"):
+        if file.path == name:
+            return file
+    raise DamagedDatasetError(f"{dataset.url}: its manifest lists no {name}")
 
 
 def verified(dataset: Dataset, file: File) -> bytes:

@@ -14,8 +14,8 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from pipeline import document, manifest, storage
-from pipeline.alarms import StageError, check_balance
-from pipeline.manifest import Dataset, Spec
+from pipeline.alarms import StageError
+from pipeline.manifest import DamagedDatasetError, Dataset, Spec
 from pipeline.tables import spark as tables
 from pipeline.tables.reading import read_batches
 from pipeline.tables.sink import Sink
@@ -127,10 +127,14 @@ def build(
 
 
 def _check_read(parts: Sequence[Part], counts: Mapping[str, int]) -> None:
-    """`StageError` unless all documents of each source were read: each lies in one range, or in the validation set."""
-    for part in parts:
-        kept = part.deduped.manifest.counts["kept_documents"]
-        check_balance(f"tokenized {part.source} (read)", "documents", kept, counts[tasks.read_of(part.source)], {})
+    """`DamagedDatasetError` unless all documents of each source were read."""
+    for source, deduped in {part.source: part.deduped for part in parts}.items():
+        kept, found = deduped.manifest.counts["kept_documents"], counts[tasks.read_of(source)]
+        if found != kept:
+            raise DamagedDatasetError(
+                f"{deduped.url} is damaged: its files hold {found} documents, its manifest says {kept}; "
+                f"{manifest.AGAIN}"
+            )
 
 
 def _commit(

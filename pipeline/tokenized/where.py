@@ -15,11 +15,11 @@ from tokenizers import Tokenizer
 
 from pipeline import document, manifest, plan, storage
 from pipeline.manifest import Dataset
-from pipeline.mds.checksums import ShardTable, parse_table
+from pipeline.mds.checksums import ShardTable
 from pipeline.tokenized import granule, origin, provenance
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, place
 from pipeline.tokenized.rewritten import taken_down
-from pipeline.tokenized.rows import verified
+from pipeline.tokenized.rows import shard_table
 from pipeline.tokenizer_id import tokenizer_fingerprint
 
 Split = Literal["train", "validation"]
@@ -181,9 +181,7 @@ class Where:
 
     def _table(self, dataset_url: str) -> ShardTable:
         if dataset_url not in self._tables:
-            dataset = self._dataset(dataset_url)
-            file = granule.table(dataset, "shards.bin")
-            self._tables[dataset_url] = parse_table(verified(dataset, file), dataset.file_url(file))
+            self._tables[dataset_url] = shard_table(self._dataset(dataset_url))
         return self._tables[dataset_url]
 
     def _candidates(self, source: Source, doc_id: bytes) -> Iterable[tuple[Split, Part]]:

@@ -53,7 +53,7 @@ def sweep(root: Path, stored: str) -> None:
     other can still be going on."""
     for dataset in datasets(root):
         url = f"{stored}/{Path(dataset.url).relative_to(root).as_posix()}"
-        manifest.sweep(url, now_seconds=time.time() + SWEEP_AFTER_SECONDS + 60)
+        manifest.sweep(url, manifest.find(url), now_seconds=time.time() + SWEEP_AFTER_SECONDS + 60)
 
 
 def _measured(dataset: Dataset, file: File) -> tuple[int, str]:

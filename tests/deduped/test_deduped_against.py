@@ -161,9 +161,15 @@ def test_datasets_that_cannot_be_compared_with_are_told(tmp_path: Path) -> None:
         f"{tmp_path}/part/deduped/web/{dataset.manifest.fingerprint}",
         r"there are no signatures of its documents at .*/part/signatures/web/.*'num_perm': 112, 'seed': 1",
     )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest, "_there", lambda *_: {})
+        lost = manifest.File(table="deduped", path="x.parquet", bytes=1, xxh3="", rows=1)
+        found = replace(dataset, manifest=replace(dataset.manifest, files=(lost,)))
+        patch.setattr(manifest, "find", lambda _: found)
+        told(dataset.url, r"cannot be read: .* is damaged: 1 of its 1 files are gone .* as .*/x\.parquet; put it back")
     (tmp_path / "torn" / "deduped").mkdir(parents=True)
     (tmp_path / "torn" / "deduped" / "_manifest.json").write_text("{}")
-    told(f"{tmp_path}/torn/deduped", r"torn/deduped cannot be read: .* is not a manifest of this project")
+    told(f"{tmp_path}/torn/deduped", r"torn/deduped cannot be read: .* is not a manifest of this version")
 
 
 def test_the_texts_of_earlier_datasets_are_not_read(spark: SparkSession, tmp_path: Path) -> None:

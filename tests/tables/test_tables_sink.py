@@ -107,7 +107,7 @@ def test_a_try_that_was_killed_in_the_middle_of_its_input_spoils_no_published_fi
     assert (file.path, file.bytes, file.rows) == ("shard.00000.mds", 5, 5)
     assert storage.read(dataset.file_url(file)) == b"whole"
     assert len(storage.list_files(attempt_url)) == 2  # the second was removed, the third came after the end
-    manifest.sweep(dataset.url)
+    manifest.sweep(dataset.url, dataset)
     assert [info.path for info in storage.list_files(attempt_url)] == ["shard.00000.mds"]
 
 

@@ -1,6 +1,7 @@
 """Take-downs of a mix of tiny datasets, compared with datasets made of the other documents, and with the loader."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -169,6 +170,24 @@ def test_a_second_run_does_nothing_and_another_root_gives_the_same_bytes(mix: st
     assert [line.rsplit(": ", 1)[1] for line in said] == ["found"] * 4
     without(str(storage_copy / "mixes" / "tiny"), *gone)
     assert files(storage_copy) == files(root)
+
+
+def test_a_shard_that_is_gone_is_told_in_the_old_mix_and_in_what_an_earlier_run_made(
+    mix: str, root: Path, tmp_path: Path
+) -> None:
+    gone = in_first_range(mix, 7)[3:]
+    mix = str(tmp_path / "root" / Path(mix).relative_to(root))
+    root = Path(shutil.copytree(root, tmp_path / "root"))
+    before = set(root.glob("tokenized/*/*/*/*.mds"))
+    without(mix, *gone)
+    made = sorted(set(root.glob("tokenized/*/*/*/*.mds")) - before)
+    for shard in (made[0], next(Path(Where(mix).sources["code"].train[0].url).glob("*/*.mds"))):
+        data = shard.read_bytes()
+        shard.unlink()
+        with pytest.raises(manifest.DamagedDatasetError, match=r"gone or of another size, as .*\.mds; put it back"):
+            without(mix, *gone)
+        shard.write_bytes(data)
+    without(mix, *gone)
 
 
 def test_two_lists_one_after_the_other_give_the_datasets_of_both(mix: str) -> None:

@@ -1,8 +1,10 @@
+import errno
 from collections import Counter
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -286,13 +288,17 @@ def test_a_damaged_table_is_not_blamed_on_a_shard(tmp_path: Path, name: str, com
 
 
 @pytest.mark.parametrize("name", ["shard.00000.mds", "granules.bin"])
-def test_a_file_that_is_cut_or_gone_is_told(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_cut_or_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     dataset = written(tmp_path, "code", corpus("code", 40), 0, Ranges(n_ranges=1, n_partitions=1))
     [piece, *_] = Where(dataset.url).by_sample("code", 0)
     [path] = [Path(dataset.file_url(file)) for file in dataset.manifest.files if file.path == name]
     path.write_bytes(b"")
     with pytest.raises(DamagedDatasetError, match=rf"{name} is cut: of its bytes \d+ to \d+ there are 0; put it back"):
         Where(dataset.url).tokens(piece)
+    with monkeypatch.context() as patch:  # as s3fs tells it
+        patch.setattr(storage, "read_range", Mock(side_effect=OSError(errno.EINVAL, "range is not satisfiable")))
+        with pytest.raises(DamagedDatasetError, match=r"is cut: of its bytes \d+ to \d+ there are 0; put it back"):
+            Where(dataset.url).tokens(piece)
     path.unlink()
     with pytest.raises(
         DamagedDatasetError, match=rf"{name} is listed in its dataset's manifest, but is not there; put"
