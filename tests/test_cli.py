@@ -74,7 +74,8 @@ def test_a_dataset_of_another_stage(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_a_damaged_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "_manifest.json").write_text("[]")
-    assert "/_manifest.json is not a manifest of this project" in error_of(capsys, "waterfall", str(tmp_path))
+    told = error_of(capsys, "waterfall", str(tmp_path))
+    assert "/_manifest.json is not a manifest of this version of the project" in told
 
 
 def test_a_report_that_this_version_cannot_read_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
