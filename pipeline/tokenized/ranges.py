@@ -44,6 +44,9 @@ def place(hashes: npt.NDArray[np.uint64], ranges: Ranges) -> tuple[npt.NDArray[n
 
 def hash_order(hashes: npt.NDArray[np.uint64], doc_ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """The order in which documents are packed: by hash, then doc_id (uint8 [n, 16]). int64 [n], indices."""
-    halves = np.ascontiguousarray(doc_ids).view(">u8").reshape(-1, 2)  # compare as the bytes do
-    order: npt.NDArray[np.int64] = np.lexsort((halves[:, 1], halves[:, 0], hashes))
+    order: npt.NDArray[np.int64] = np.argsort(hashes)
+    in_order = hashes[order]
+    if np.any(in_order[1:] == in_order[:-1]):
+        halves = np.ascontiguousarray(doc_ids).view(">u8").reshape(-1, 2)  # compare as the bytes do
+        order = np.lexsort((halves[:, 1], halves[:, 0], hashes))
     return order

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, trainers
 from tokenizers import pre_tokenizers as cutters
 
+from pipeline.tokenized.engines import gigatoken
 from pipeline.tokenized.engines.choice import Choice, choose
 from pipeline.tokenized.engines.engine import Difference, Encoded, first_difference
 from pipeline.tokenized.engines.hard_texts import hard_texts
@@ -220,12 +222,19 @@ def test_engines_a_null_is_an_error() -> None:
             open_engine(name, json_text).encode(pa.array(["a", None]))
 
 
-def test_engines_gigatoken_opened_anew_gives_the_same_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("most_grown", "opened"), [(2**40, 1), (-(2**40), 3)])
+def test_engines_gigatoken_opened_anew_where_memory_has_grown_gives_the_same_ids(
+    most_grown: int, opened: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     json_text, _ = chosen("gpt-2")
-    texts = TEXTS * 3
-    expected = open_engine("gigatoken", json_text).encode(texts)
-    monkeypatch.setattr("pipeline.tokenized.engines.gigatoken.CACHED_TEXT_BYTES", 1)
-    assert open_engine("gigatoken", json_text).encode(texts).tokens.tolist() == expected.tokens.tolist()
+    expected = open_engine("gigatoken", json_text).encode(TEXTS).tokens.tolist()
+    monkeypatch.setattr(gigatoken, "CACHED_TEXT_BYTES", 1)
+    monkeypatch.setattr(gigatoken, "MOST_GROWN", most_grown)
+    with mock.patch.object(gigatoken.rust, "load_hf_json", wraps=gigatoken.rust.load_hf_json) as load:
+        engine = open_engine("gigatoken", json_text)
+        for _ in range(3):
+            assert engine.encode(TEXTS).tokens.tolist() == expected
+    assert load.call_count == opened
 
 
 def test_engines_hard_texts_hold_what_they_promise_and_are_the_same_each_time() -> None:
