@@ -35,12 +35,12 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "true",
 }
-# Sessions of minutes: HotSpot's second compiler comes ten times later than its defaults have it ("java
+# Sessions of minutes: HotSpot's second compiler comes a hundred times later than its defaults have it ("java
 # -XX:+PrintFlagsFinal"), as it takes more time than its code then saves where the JVM only deals out tasks; never
 # (TieredStopAtLevel=1) makes deduplication by joins a seventh slower.
 LATE_COMPILING = (
-    "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
-    "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
+    "-XX:Tier4InvocationThreshold=500000 -XX:Tier4MinInvocationThreshold=60000 "
+    "-XX:Tier4CompileThreshold=1500000 -XX:Tier4BackEdgeThreshold=4000000"
 )
 LOCAL_SETTINGS = {
     # By TCP a task waits some 45 ms for the kernel's delayed acknowledgements (bench.task_start).
