@@ -26,7 +26,17 @@ from pipeline.tokenized.engines.choice import Choice
 from pipeline.tokenized.parts import Part, TokenizeParams, spec
 from pipeline.tokenized.ranges import PARTITION_BYTES
 from pipeline.tokenized.shards import STAGE
-from pipeline.tokenized.tasks import CHECKS, DIFFERENCE, HOLDOUT_KEY, MOST_ENCODED, MOST_WRITTEN, RUNS, Files, Group
+from pipeline.tokenized.tasks import (
+    CHECKS,
+    DIFFERENCE,
+    HOLDOUT_KEY,
+    LEAST_WRITTEN,
+    MOST_ENCODED,
+    MOST_WRITTEN,
+    RUNS,
+    Files,
+    Group,
+)
 from pipeline.tokenized.tokenizer import train
 from pipeline.versions import made
 
@@ -202,7 +212,7 @@ def _groups(
         for wanted, url, n in zip(specs, attempt_urls, n_partitions, strict=True)
         for number in range(n)
     ]
-    step = tasks.task_bytes(text_bytes, MOST_WRITTEN) // PARTITION_BYTES
+    step = max(LEAST_WRITTEN, tasks.task_bytes(text_bytes, MOST_WRITTEN)) // PARTITION_BYTES
     return [
         Group(first=first, partitions=tuple(partitions[first : first + step]))
         for first in range(0, len(partitions), step)

@@ -32,6 +32,8 @@ PIECE_BYTES = 2**20
 only from 256 GB on, where tasks are as large as they may be: 1 TB takes 8 million requests, 3.2 dollars at S3's."""
 MOST_ENCODED = 2**28
 """Text a task that encodes at most: it holds 1.5 times as many bytes, ids as the engine gives them and its run."""
+LEAST_WRITTEN = 2 * PARTITION_BYTES
+"""Text a task that writes at least: one partition takes 50 ms, and Spark's dealing out of a task 10 to 20."""
 MOST_WRITTEN = 2**30
 """Text a task that writes at most, of which it holds the tokens: half as many bytes, or all with ids of four."""
 
