@@ -13,6 +13,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.manifest import digest
 from pipeline.order import Order, OrderStage, block_hash
+from pipeline.tokenizer_id import tokenizer_fingerprint
 
 PLAN = "mix.json"
 FORMAT = "shardmill-plan"
@@ -186,14 +187,36 @@ def to_json(plan: Plan) -> bytes:
     return (json.dumps(fields, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
+def tokenizer_text(url: str, plan: Plan) -> str:
+    """The JSON of the tokenizer that made the plan in the folder `url`; `ValueError` that names its file where that is
+    gone or another tokenizer's."""
+    where = resolve(url, plan.tokenizer.path)
+    remedy = "make the mix again from its recipe, which writes it"
+    try:
+        text = storage.read(where)
+        found = tokenizer_fingerprint(text)
+    except FileNotFoundError as error:
+        raise ValueError(f"{where}, the mix's tokenizer, is gone; {remedy}") from error
+    except ValueError as error:
+        raise ValueError(f"{where} is damaged: {error}; {remedy}") from error
+    if found != plan.tokenizer.fingerprint:
+        raise ValueError(
+            f"{where} is another tokenizer than the one that made the mix: its fingerprint is {found}, not "
+            f"{plan.tokenizer.fingerprint}; {remedy}"
+        )
+    return text.decode()
+
+
 def from_json(text: bytes, where: str) -> Plan:
     """A plan from the text of `mix.json`; `ValueError` that names `where` if it is not one or was changed by hand."""
     try:
         fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ValueError("it is no JSON object")
         if fields.pop("format") != FORMAT:
             raise ValueError(f'"format" is not {FORMAT!r}')
         if (version := fields["version"]) != VERSION:
-            raise ValueError(f"its version is {version}, this code reads version {VERSION}; make the mix again")
+            raise ValueError(f"its version is {version}, this code reads version {VERSION}")
         changed = fields.pop("digest") != digest({"format": FORMAT} | fields)
         identity = fields["identity"]
         plan = _plan(fields)
@@ -202,7 +225,9 @@ def from_json(text: bytes, where: str) -> Plan:
         computed = plan.identity
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{where} is not a plan of this project: {message}") from error
+        raise ValueError(
+            f"{where} is not a plan of this project: {message}; make the mix again from its recipe"
+        ) from error
     if changed:
         raise ValueError(f"{where} was changed after it was made; make the mix again from its recipe")
     if identity != computed:

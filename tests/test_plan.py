@@ -8,7 +8,7 @@ import pytest
 from pipeline import plan, storage
 from pipeline.order import ORDER_VERSION, OrderStage, block_hash
 from pipeline.plan import Part, Plan, PlanSource, PlanStage, PlanTokenizer
-from tests.tiny_mix import make_tiny_mix
+from tests.tiny_mix import TINY_TOKENIZER, make_tiny_mix
 
 TOKENIZER = PlanTokenizer(
     path="tokenizer.json",
@@ -126,7 +126,7 @@ def test_another_version_is_refused() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"1", b"null", b"{}", b'{"format": "mds"}', b"\xff"])
 def test_what_is_no_plan_is_refused(text: bytes) -> None:
-    with pytest.raises(ValueError, match="here is not a plan of this project: "):
+    with pytest.raises(ValueError, match=r"here is not a plan of this project: .*; make the mix again from its recipe"):
         plan.from_json(text, "here")
 
 
@@ -201,3 +201,19 @@ def test_resolve(mix: str, expected: str) -> None:
 def test_blocks_and_chunks_by_the_size_of_a_row(row_bytes: int, block: int, chunk: int) -> None:
     assert plan.block_samples(row_bytes) == block
     assert plan.chunk_samples(row_bytes) == chunk
+
+
+def test_the_tokenizer_of_a_mix_is_the_one_that_made_it(tmp_path: Path) -> None:
+    mix = str(make_tiny_mix(tmp_path))
+    found = plan.load(mix)
+    path = Path(plan.resolve(mix, found.tokenizer.path))
+    assert plan.tokenizer_text(mix, found) == path.read_text()
+    path.write_bytes(TINY_TOKENIZER.replace(b'"a": 1', b'"b": 1'))
+    with pytest.raises(ValueError, match=rf"{path.name} is another tokenizer than the one that made the mix: its fing"):
+        plan.tokenizer_text(mix, found)
+    path.write_bytes(TINY_TOKENIZER[:30])
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged: not a tokenizer's JSON"):
+        plan.tokenizer_text(mix, found)
+    path.unlink()
+    with pytest.raises(ValueError, match=rf"{path.name}, the mix's tokenizer, is gone; make the mix again"):
+        plan.tokenizer_text(mix, found)

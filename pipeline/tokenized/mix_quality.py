@@ -1,6 +1,6 @@
 """How a finished mix's tokenizer treats its sources: what their datasets tell, added up."""
 
-from pipeline import manifest, plan, storage
+from pipeline import manifest, plan
 from pipeline.tokenized import quality
 from pipeline.tokenized.quality import Report
 from pipeline.tokenized.vocabulary import vocabulary
@@ -9,7 +9,7 @@ from pipeline.tokenized.vocabulary import vocabulary
 def report(url: str) -> Report:
     """The report of the mix at `url` (`ROOT/mixes/demo`) on all that its datasets hold, validation sets included."""
     mix = plan.load(url)
-    known = vocabulary(storage.read(storage.join(url, mix.tokenizer.path)).decode())
+    known = vocabulary(plan.tokenizer_text(url, mix))
     by_source = {
         source.name: quality.of_datasets(
             [manifest.load(plan.resolve(url, part.path)) for part in (*source.parts, *source.validation)],

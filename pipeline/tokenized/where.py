@@ -14,7 +14,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from pipeline import document, manifest, plan, storage
-from pipeline.manifest import Dataset
+from pipeline.manifest import MANIFEST, Dataset
 from pipeline.mds.checksums import ShardTable
 from pipeline.tokenized import granule, origin, provenance
 from pipeline.tokenized.ranges import ORDER_KEY, Ranges, place
@@ -147,6 +147,11 @@ class Where:
 
     def _sources(self) -> Iterable[Source]:
         if self.plan is None:
+            if not storage.exists(storage.join(self.target, MANIFEST)):
+                raise ValueError(
+                    f"{self.target} holds neither a mix ({plan.PLAN}) nor a finished dataset ({MANIFEST}); give the "
+                    "folder of one, as ROOT/mixes/NAME"
+                )
             dataset = self._dataset(self.target)
             if dataset.manifest.stage != "tokenized":
                 raise ValueError(

@@ -197,7 +197,7 @@ def test_what_cannot_be_inspected_is_one_line(mix: str, tmp_path: Path, capsys: 
     assert "--rank and --world-size belong together" in error(mix, "--rank", "1")
     assert "--rank and --world-size belong together" in error(mix, "--world-size", "1")
     assert "rank 2 does not exist in a world of 2" in error(mix, "--rank", "2", "--world-size", "2")
-    assert "holds no finished dataset" in error(str(tmp_path))
+    assert "holds neither a mix (mix.json) nor a finished dataset" in error(str(tmp_path))
     assert cli.main(["where", mix, "--sample", "code:5", "--passes", "2"]) == 0
     assert "served (the budget" in capsys.readouterr().out
     assert (

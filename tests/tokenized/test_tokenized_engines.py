@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from unittest import mock
 
+import gigatoken.gigatoken_rs as rust
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -230,7 +231,7 @@ def test_engines_gigatoken_opened_anew_where_memory_has_grown_gives_the_same_ids
     expected = open_engine("gigatoken", json_text).encode(TEXTS).tokens.tolist()
     monkeypatch.setattr(gigatoken, "CACHED_TEXT_BYTES", 1)
     monkeypatch.setattr(gigatoken, "MOST_GROWN", most_grown)
-    with mock.patch.object(gigatoken.rust, "load_hf_json", wraps=gigatoken.rust.load_hf_json) as load:
+    with mock.patch.object(rust, "load_hf_json", wraps=rust.load_hf_json) as load:
         engine = open_engine("gigatoken", json_text)
         for _ in range(3):
             assert engine.encode(TEXTS).tokens.tolist() == expected

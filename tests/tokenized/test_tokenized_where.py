@@ -257,7 +257,7 @@ def test_what_is_not_there(mix: str) -> None:
         Where(f"{mix}/mix.json")
     with pytest.raises(ValueError, match=r"mix\.json is a file; give the folder of a mix, as ROOT/mixes/NAME"):
         plan.load(f"{mix}/mix.json")
-    with pytest.raises(ValueError, match=r"holds no finished dataset \(no _manifest"):
+    with pytest.raises(ValueError, match=r"holds neither a mix \(mix\.json\) nor a finished dataset \(_manifest"):
         Where(f"{mix}/elsewhere")
 
 
