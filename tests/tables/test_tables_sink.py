@@ -57,6 +57,29 @@ def test_two_tries_of_a_task_share_no_name(tmp_path: Path) -> None:
     assert len(names) == 2
 
 
+def test_columns_that_repeat_themselves_alone_have_dictionaries(tmp_path: Path) -> None:
+    with Sink("filtered", str(tmp_path), 0) as sink:
+        sink.write("rejected", rejected(5))
+    row_group = pq.read_metadata(tmp_path / sink.files[0].path).row_group(0)
+    columns = [row_group.column(number) for number in range(row_group.num_columns)]
+    with_dictionary = {column.path_in_schema for column in columns if column.has_dictionary_page}
+    assert with_dictionary == {"source", "n_bytes", "reason"}
+
+
+def test_the_first_of_many_long_texts_is_read_alone(tmp_path: Path) -> None:
+    long = [chr(97 + number % 26) * 20_000 for number in range(1000)]
+    with Sink("deduped", str(tmp_path), 0) as sink:
+        ids = [number.to_bytes(16, "big") for number in range(1000)]
+        own = {"source": ["s"] * 1000, "file": ["f"] * 1000, "meta": ["{}"] * 1000, "url": pa.nulls(1000, pa.string())}
+        counts = {name: np.arange(1000) for name in ("record", "n_bytes", "cluster_size")}
+        sink.write("deduped", {"doc_id": ids, "text": long, **own, **counts})
+    file = pq.ParquetFile(tmp_path / sink.files[0].path)
+    before = pa.total_allocated_bytes()
+    batches = file.iter_batches(1, row_groups=[0], columns=["text"], use_threads=False)
+    assert next(batches).column("text").to_pylist() == [long[0]]
+    assert pa.total_allocated_bytes() - before < 4 * 2**20  # of 8 MiB that the row group has
+
+
 def test_files_and_row_groups_have_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sinks, "ROW_GROUP_BYTES", 1000)
     monkeypatch.setattr(sinks, "FILE_BYTES", 4000)
