@@ -27,7 +27,9 @@ from pipeline.tokenized.tasks import DIFFERENCE
 
 UNITS = 32  # of a source
 UNIT_BYTES = 2**16  # text of a unit, about; a document more where they are long
+UNIT_STEP = 16  # documents read at once
 UNIT_ROWS = 256  # documents of a unit at most: where these are short, fewer bytes say as much
+ENCODED_BYTES = 2**22  # text of units that are encoded by one call, about
 COUNTS = "counts"
 
 
@@ -53,14 +55,15 @@ def measure(params: TokenizeParams, engine: Choice, wanted: Sample, sink: Sink) 
     lengths = [np.zeros(0, np.int64)]
     units: list[tuple[int, int]] = []
     of_files = storage.at_once(partial(_units, wanted.groups), wanted.urls, wanted.urls[0]) if wanted.urls else []
-    for rows in (unit for of_file in of_files for unit in of_file):
-        found = encoder.encode(rows, first=not units)
+    for some in _together([unit for of_file in of_files for unit in of_file]):
+        found = encoder.encode(pa.concat_batches(some), first=not units)
         if found.difference is not None:
             sink.notes = {DIFFERENCE: found.difference}
             return
         own = found.encoded.lengths + len(params.added_ids)
         lengths.append(own)
-        units.append((int(np.sum(rows.column("n_bytes").to_numpy())), int(own.sum())))
+        of_unit = np.split(own, np.cumsum([rows.num_rows for rows in some])[:-1])
+        units.extend((_bytes(rows), int(tokens.sum())) for rows, tokens in zip(some, of_unit, strict=True))
     n_bytes, n_tokens = np.array(units, np.int64).reshape(-1, 2).T
     length = np.concatenate(lengths)
     width, packing = params.shape.sequence_length, params.shape.packing
@@ -81,9 +84,29 @@ def _units(groups: int, url: str) -> list[pa.RecordBatch]:
 
 def _first(file: pq.ParquetFile, group: int) -> pa.RecordBatch:
     """The first documents of a row group; no more of it is read than pages that hold them."""
-    rows: Iterator[pa.RecordBatch] = file.iter_batches(
-        UNIT_ROWS, row_groups=[group], columns=["doc_id", "n_bytes", "text"], use_threads=False
-    )
-    first = next(rows)
+    some: list[pa.RecordBatch] = []
+    for rows in file.iter_batches(
+        UNIT_STEP, row_groups=[group], columns=["doc_id", "n_bytes", "text"], use_threads=False
+    ):
+        some.append(rows)
+        if sum(map(_bytes, some)) >= UNIT_BYTES or len(some) * UNIT_STEP >= UNIT_ROWS:
+            break
+    first = pa.concat_batches(some)
     ends = np.cumsum(first.column("n_bytes").to_numpy())
     return first.take(pa.array(np.arange(min(len(ends), 1 + int(np.searchsorted(ends, UNIT_BYTES))))))  # the rest goes
+
+
+def _together(units: Sequence[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Units that are encoded together: one call costs an engine as much as 64 KB of text."""
+    some: list[pa.RecordBatch] = []
+    for unit in units:
+        some.append(unit)
+        if sum(map(_bytes, some)) >= ENCODED_BYTES:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _bytes(rows: pa.RecordBatch) -> int:
+    return int(np.sum(rows.column("n_bytes").to_numpy()))
