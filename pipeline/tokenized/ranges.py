@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 ORDER_KEY = "order"
 
-RANGE_BYTES = 16 * 2**20
-"""Text of the smallest range: what is tokenized at least, to learn how many tokens a source gives."""
+RANGE_BYTES = 32 * 2**20
+"""Text of the smallest range, which is tokenized as a whole. To commit a range takes the driver 25 ms, one after the
+other: on ten cores as long as 40 MB take to be tokenized."""
 MAX_RANGES = 64
 """So many manifests a loader opens at most for a source, however large it is."""
 PARTITION_BYTES = 32 * 2**20
